@@ -1,0 +1,100 @@
+import { importX } from 'eslint-plugin-import-x';
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
+import tseslint from 'typescript-eslint';
+
+// The floors of the house: a file imports from its own room or from a lower floor, never upward.
+// Each row says what the room on the left may import, besides itself.
+const domain = ['src/domain'];
+const floor1 = ['src/config.ts', 'src/version.ts', ...domain];
+const sources = ['src', 'workflows', 'activities', 'scripts', 'test'];
+const rooms = {
+  'src/domain': [],
+  'src/config.ts': domain,
+  'src/version.ts': [],
+  'src/database': domain,
+  'src/egress': [...domain, 'src/version.ts'],
+  'src/secrets': domain,
+  activities: [...floor1, 'src/database', 'src/egress', 'src/secrets'],
+  workflows: domain, // and the *types* of activities, see below
+  'src/temporal': [...floor1, 'activities', 'workflows'],
+  'src/client': [...floor1, 'src/database', 'src/secrets', 'src/temporal', 'workflows'],
+  'src/index.ts': [...floor1, 'src/client'],
+};
+
+const noTemporal = { group: ['@temporalio/*'], message: 'Floors 0 and 1 know nothing of Temporal.' };
+const noPostgres = {
+  group: ['pg', 'kysely'],
+  allowTypeImports: true,
+  message: 'Only src/database speaks to Postgres.',
+};
+const onlyTypesOfActivities = {
+  group: ['**/activities/**'],
+  allowTypeImports: true,
+  message: 'Workflows import only the types of activities.',
+};
+const restricted = (files, patterns, ignores = []) => ({
+  files,
+  ignores,
+  rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns }] },
+});
+
+export default tseslint.config(
+  { ignores: ['dist', 'node_modules', '.forgeflow'] },
+  ...tseslint.configs.strictTypeChecked,
+  ...tseslint.configs.stylisticTypeChecked,
+  {
+    plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver()] },
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      'import-x/no-cycle': ['error', { ignoreExternal: true }],
+      'import-x/no-duplicates': 'error',
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          zones: [
+            ...Object.entries(rooms).map(([target, allowed]) => ({
+              target: `./${target}`,
+              from: './',
+              except: [
+                target,
+                ...allowed,
+                ...(target === 'workflows' ? ['activities'] : []),
+                'node_modules',
+                'package.json',
+              ],
+              message: `${target} imports only downward: ${allowed.join(', ') || 'nothing'}`,
+            })),
+            { target: './{src,workflows,activities,scripts}', from: './test', message: 'Nothing imports test/.' },
+          ],
+        },
+      ],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@typescript-eslint/only-throw-error': 'error',
+      'no-console': 'error',
+      eqeqeq: 'error',
+    },
+  },
+  // One rule name holds one list per file, so each of these blocks names files that no other one does.
+  restricted(['src/domain/**', 'src/egress/**', 'src/secrets/**', 'src/config.ts'], [noTemporal, noPostgres]),
+  restricted(['src/database/**'], [noTemporal]),
+  restricted(['workflows/**'], [onlyTypesOfActivities, noPostgres]),
+  restricted(['activities/**', 'src/{temporal,client,cli}/**', 'src/*.ts'], [noPostgres], ['src/config.ts']),
+  {
+    files: sources.map((room) => `${room}/**`),
+    ignores: ['src/config.ts', 'src/dev/**', 'scripts/**', 'test/**'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'src/config.ts is the only reader of the environment.' },
+      ],
+    },
+  },
+  { files: ['eslint.config.js', 'bin/**'], extends: [tseslint.configs.disableTypeChecked] },
+  {
+    files: ['scripts/**', 'test/**'],
+    rules: { 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
+);

@@ -1,0 +1,30 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { Tables } from './tables.ts';
+
+/** A database or a transaction of it: what every function of this room takes first. */
+export type Database = Kysely<Tables> | Transaction<Tables>;
+export type ForgeflowDatabase = Kysely<Tables>;
+
+export interface DatabaseOptions {
+  /** The most connections to hold at once. */
+  maxConnections?: number;
+  /** Told of errors on idle connections, as when Postgres restarts; the pool replaces them by itself. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** @param url `postgres://user:password@host:port/database` */
+export function openDatabase(
+  url: string,
+  { maxConnections = 10, onIdleError }: DatabaseOptions = {},
+): ForgeflowDatabase {
+  const pool = new pg.Pool({ connectionString: url, max: maxConnections, application_name: 'forgeflow' });
+  // Without a listener, node-postgres ends the process when an idle connection breaks.
+  pool.on('error', (error) => onIdleError?.(error));
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** Whether the error is Postgres' refusal to store a second row with the same unique value. */
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '23505';
+}

@@ -1,0 +1,35 @@
+import { type Migration, type MigrationResultSet, Migrator } from 'kysely';
+import type { ForgeflowDatabase } from './connection.ts';
+import * as webhookDelivery from './migrations/20261124-webhook-delivery.ts';
+
+// Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
+const MIGRATIONS: Record<string, Migration> = {
+  '20261124-webhook-delivery': webhookDelivery,
+};
+
+export interface AppliedMigration {
+  name: string;
+  direction: 'up' | 'down';
+}
+
+/** Brings the schema up to date; two processes that do it at once wait for one another. @throws what the failed migration threw */
+export async function migrateUp(db: ForgeflowDatabase): Promise<AppliedMigration[]> {
+  return applied(await migrator(db).migrateToLatest());
+}
+
+/** Takes the newest migration back, with all data of its tables. */
+export async function migrateDown(db: ForgeflowDatabase): Promise<AppliedMigration[]> {
+  return applied(await migrator(db).migrateDown());
+}
+
+function migrator(db: ForgeflowDatabase): Migrator {
+  return new Migrator({ db, provider: { getMigrations: () => Promise.resolve(MIGRATIONS) } });
+}
+
+function applied({ error, results = [] }: MigrationResultSet): AppliedMigration[] {
+  if (error !== undefined) throw error instanceof Error ? error : new Error('a migration failed', { cause: error });
+  return results.map(({ migrationName, direction }) => ({
+    name: migrationName,
+    direction: direction === 'Up' ? 'up' : 'down',
+  }));
+}

@@ -1,0 +1,45 @@
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** How long a delivery is tried, in ms, counted from its first attempt. */
+export const RETRY_WINDOW_MS = 24 * HOUR;
+/** While less than this has passed since the first attempt, retries come quickly. */
+export const QUICK_PHASE_MS = 1 * HOUR;
+export const QUICK_DELAY_MS = 5 * MINUTE;
+export const SLOW_DELAY_MS = 1 * HOUR;
+/** A receiver may ask us to wait longer than the schedule does, but not for longer than this. */
+export const RETRY_AFTER_LIMIT_MS = 1 * HOUR;
+
+export interface RetryQuestion {
+  /** When the window opened: the first attempt of the delivery, or of its redelivery. Epoch ms. */
+  windowStartedAt: number;
+  /** When the attempt that just failed was over. Epoch ms. */
+  now: number;
+  /** What the receiver's `Retry-After` asked for; null where it asked for nothing. */
+  retryAfterMs: number | null;
+}
+
+/**
+ * The delay before the next attempt in ms, or null when the window has closed and the delivery has failed for good.
+ * Time decides, never a count: see the schedule of Launchpad's webhook deliveries.
+ */
+export function retryDelay({ windowStartedAt, now, retryAfterMs }: RetryQuestion): number | null {
+  const elapsed = now - windowStartedAt;
+  if (elapsed >= RETRY_WINDOW_MS) return null;
+  const scheduled = elapsed < QUICK_PHASE_MS ? QUICK_DELAY_MS : SLOW_DELAY_MS;
+  return Math.max(scheduled, Math.min(retryAfterMs ?? 0, RETRY_AFTER_LIMIT_MS));
+}
+
+/**
+ * The wait a `Retry-After` header asks for, in ms from `now` (epoch ms); null where there is none or it makes no sense.
+ * Both forms of RFC 9110 §10.2.3: delay-seconds and HTTP-date.
+ */
+export function parseRetryAfter(value: string | undefined, now: number): number | null {
+  const text = value?.trim() ?? '';
+  if (/^\d+$/.test(text)) return Number(text) * SECOND;
+  // Date.parse alone would take "5" or "-3" for a year; an HTTP-date begins with the day's name.
+  if (!/^[A-Za-z]{3,9},? /.test(text)) return null;
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? null : Math.max(0, at - now);
+}
