@@ -92,7 +92,7 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['eslint.config.js', 'bin/**'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['eslint.config.js', 'bin/**', 'scripts/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
   {
     files: ['scripts/**', 'test/**'],
     rules: { 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },

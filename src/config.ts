@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import ipaddr from 'ipaddr.js';
@@ -39,8 +40,10 @@ const url = (protocols: string[]) =>
     `it is not a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
   );
 
+/** Stricter than ipaddr.js, which takes `10` for 0.0.0.10 and `10/8` for the network around that. */
 function isNetwork(text: string): boolean {
-  return ipaddr.isValidCIDR(text) || ipaddr.isValid(text);
+  const [address = ''] = text.split('/');
+  return isIP(address) !== 0 && (text === address || ipaddr.isValidCIDR(text));
 }
 
 const settings = z.object({
@@ -152,8 +155,17 @@ export function runningServicesFile(home: string): string {
 export function readRunningServices(home: string): RunningServices | undefined {
   const file = runningServicesFile(home);
   if (!existsSync(file)) return undefined;
-  const parsed = running.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+  const parsed = running.safeParse(parseJson(readFileSync(file, 'utf8')));
   return parsed.success && isAlive(parsed.data.pid) ? parsed.data : undefined;
+}
+
+/** Undefined for what is not JSON: a half-written file means nothing, and a SyntaxError would quote the key in it. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isAlive(pid: number): boolean {

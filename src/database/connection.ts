@@ -28,3 +28,16 @@ export function openDatabase(
 export function isUniqueViolation(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23505';
 }
+
+// Class 08 is connection exceptions; 57P01–57P03 are what a server says that shuts down or starts up.
+const CONNECTION_FAULTS = /^(08...|57P0[123]|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+
+/** Whether the statement failed because the server was away, so that the same statement may work in a moment. */
+export function isConnectionFault(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string') return CONNECTION_FAULTS.test(error.code);
+  // node-postgres gives these no code.
+  return /^Connection terminated|^timeout exceeded when trying to connect|^Client has encountered a connection error/.test(
+    error.message,
+  );
+}

@@ -40,6 +40,25 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
   if (/^\d+$/.test(text)) return Number(text) * SECOND;
   // Date.parse alone would take "5" or "-3" for a year; an HTTP-date begins with the day's name.
   if (!/^[A-Za-z]{3,9},? /.test(text)) return null;
-  const at = Date.parse(text);
+  // Every form of HTTP-date is in GMT, but the oldest one does not say so, and Date.parse would take it for local time.
+  const at = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
   return Number.isNaN(at) ? null : Math.max(0, at - now);
+}
+
+/** A delay in words for people, rounded to its two largest units: `5 min`, `1 h 5 min`, `0 s`. */
+export function formatDelay(ms: number): string {
+  const seconds = Math.round(ms / SECOND);
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const largest = parts.findIndex(([amount]) => amount > 0);
+  if (largest === -1) return '0 s';
+  return parts
+    .slice(largest, largest + 2)
+    .filter(([amount]) => amount > 0)
+    .map(([amount, unit]) => `${amount} ${unit}`)
+    .join(' ');
 }

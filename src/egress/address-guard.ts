@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { invalid } from '../domain/refusal.ts';
 
@@ -13,6 +14,9 @@ export interface AddressGuard {
 const METADATA_ADDRESSES = ['100.100.100.200', '192.0.0.192', '168.63.129.16', 'fd00:ec2::254', 'fd20:ce::254'].map(
   (text) => ipaddr.parse(text),
 );
+
+// The only part of IPv6 that is given out for public use (IANA); what lies beside it is refused even where it has no name.
+const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 
 // IPv6 forms that carry an IPv4 address, which is where the packets end up. No honest DNS answer has them, so they are
 // refused, unless the address inside is one that was opened.
@@ -39,12 +43,13 @@ export function createAddressGuard(allowedNetworks: readonly string[]): AddressG
 
   return {
     allows(text) {
-      if (!ipaddr.isValid(text)) return false;
+      // ipaddr.js alone would take `1.2.3` and other short forms for addresses.
+      if (isIP(text) === 0 || !ipaddr.isValid(text)) return false;
       const address = ipaddr.parse(text);
       if (isAllowedNetwork(address)) return true;
       const inner = embeddedIPv4(address);
       if (inner !== null) return isAllowedNetwork(inner);
-      return address.range() === 'unicast' && !isLinkLocalOrMetadata(address);
+      return isPublicUnicast(address) && !isLinkLocalOrMetadata(address);
     },
   };
 }
@@ -55,12 +60,20 @@ function parseNetwork(text: string): [Address, number] {
   return [address, address.toByteArray().length * 8];
 }
 
+function isPublicUnicast(address: Address): boolean {
+  return address.range() === 'unicast' && (address.kind() === 'ipv4' || address.match(GLOBAL_UNICAST));
+}
+
+/** Also where the address hides in one of the IPv6 forms: a wide IPv6 network must not open what it would not open in IPv4. */
 function isLinkLocalOrMetadata(address: Address): boolean {
-  return address.range() === 'linkLocal' || METADATA_ADDRESSES.some((known) => known.toString() === address.toString());
+  const plain = embeddedIPv4(address) ?? address;
+  const bytes = plain.toByteArray().join();
+  return plain.range() === 'linkLocal' || METADATA_ADDRESSES.some((known) => known.toByteArray().join() === bytes);
 }
 
 function embeddedIPv4(address: Address): Address | null {
-  if (address.kind() !== 'ipv6') return null;
+  // `::` and `::1` lie among the IPv4-compatible addresses, but are none.
+  if (address.kind() !== 'ipv6' || address.range() === 'unspecified' || address.range() === 'loopback') return null;
   for (const { network, firstByte } of EMBEDDINGS) {
     if (address.match(ipaddr.IPv6.parseCIDR(network))) {
       return ipaddr.fromByteArray(address.toByteArray().slice(firstByte, firstByte + 4));
@@ -75,14 +88,9 @@ function embeddedIPv4(address: Address): Address | null {
  * @throws Refusal that names the rule
  */
 export function checkTargetUrl(text: string, guard: AddressGuard): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined) throw invalid('url', 'it is not a URL');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid('url', `its scheme is "${url.protocol.slice(0, -1)}"; only http and https are allowed`);
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw invalid('url', 'it contains credentials; give them as a header instead (--header)');
-  }
+  const problem = urlProblem(text);
+  if (problem !== null) throw invalid('url', problem);
+  const url = new URL(text);
   const literal = addressLiteral(url);
   if (literal !== null && !guard.allows(literal)) {
     throw invalid(
@@ -92,6 +100,17 @@ export function checkTargetUrl(text: string, guard: AddressGuard): string {
   }
   url.hash = '';
   return url.href;
+}
+
+/** What is wrong with the form of a URL, without repeating any part of it that may be secret; null where nothing is. */
+export function urlProblem(text: string): string | null {
+  if (!URL.canParse(text)) return 'it is not a URL';
+  const { protocol, username, password } = new URL(text);
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    return `its scheme is "${protocol.slice(0, -1)}"; only http and https are allowed`;
+  }
+  if (username !== '' || password !== '') return 'it contains credentials; give them as a header instead (--header)';
+  return null;
 }
 
 /** The URL's host where it is an IP address, without the brackets of IPv6; null where it is a name that DNS must resolve. */

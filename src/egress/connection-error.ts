@@ -9,9 +9,9 @@ export class AddressNotAllowedError extends Error {
 
 const KNOWN_CODES: Record<string, string> = {
   ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset by the receiver',
-  EPIPE: 'connection reset by the receiver',
-  UND_ERR_SOCKET: 'connection closed by the receiver before it answered',
+  ECONNRESET: 'connection reset',
+  EPIPE: 'connection reset',
+  UND_ERR_SOCKET: 'connection closed before the answer was complete',
   ENOTFOUND: 'host name not found',
   EAI_AGAIN: 'host name lookup failed',
   EHOSTUNREACH: 'host unreachable',
@@ -19,6 +19,20 @@ const KNOWN_CODES: Record<string, string> = {
   ETIMEDOUT: 'connection timed out',
   UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
   UND_ERR_HEADERS_OVERFLOW: 'response headers too large',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'malformed HTTP response',
+};
+
+const TLS_CODES: Record<string, string> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
+  SELF_SIGNED_CERT_IN_CHAIN: 'certificate of an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT: 'certificate of an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate of an unknown authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate of an unknown authority',
+  CERT_HAS_EXPIRED: 'certificate expired',
+  CERT_NOT_YET_VALID: 'certificate not yet valid',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate of another host',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'not a TLS server',
+  EPROTO: 'handshake failed',
 };
 
 const TLS_CODE = /^(ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
@@ -30,17 +44,30 @@ const TLS_CODE = /^(ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOST
 export function describeConnectionError(error: unknown): string {
   for (const cause of causesOf(error)) {
     if (cause instanceof AddressNotAllowedError) return cause.message;
+    if (cause instanceof Error && cause.name === 'HTTPParserError') return 'malformed HTTP response';
     const code = codeOf(cause);
     if (code === undefined) continue;
-    if (TLS_CODE.test(code)) return `TLS: ${code.toLowerCase().replaceAll('_', ' ')}`;
-    if (code.startsWith('HPE_')) return 'malformed HTTP response';
+    if (TLS_CODE.test(code)) return `TLS: ${TLS_CODES[code] ?? inWords(code)}`;
+    if (code === 'UND_ERR_SOCKET' && messageOf(cause) === 'bad response') return 'unexpected 100 Continue';
+    if (code === 'UND_ERR_SOCKET' && messageOf(cause) === 'bad upgrade') return 'unexpected protocol upgrade';
     const known = KNOWN_CODES[code];
     if (known !== undefined) return known;
   }
-  const tunnel = /Proxy response \((\d+)\)/.exec(error instanceof Error ? error.message : '');
+  const tunnel = /Proxy response \((\d+)\)/.exec(messageOf(error));
+  if (tunnel?.[1] === '407' || messageOf(error).startsWith(PROXY_LOGIN)) return 'proxy asks for other credentials';
   if (tunnel) return `proxy refused the tunnel with ${tunnel[1] ?? 'no status'}`;
-  return codeOf(error)?.toLowerCase().replaceAll('_', ' ') ?? 'request failed';
+  const code = codeOf(error);
+  return code === undefined ? 'request failed' : inWords(code);
 }
+
+/** Undici's complaints about the request itself, or about a sender that was closed: nothing the receiver did. */
+export function isOurFault(error: unknown): boolean {
+  return OUR_FAULTS.has(codeOf(error) ?? '') && !messageOf(error).startsWith(PROXY_LOGIN);
+}
+
+const OUR_FAULTS = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED']);
+// Undici files a proxy's 407 under invalid arguments.
+const PROXY_LOGIN = 'Proxy Authentication Required';
 
 /** The error, its causes, and what an AggregateError gathered (happy eyeballs tries several addresses). */
 function* causesOf(error: unknown, depth = 0): Generator {
@@ -52,4 +79,12 @@ function* causesOf(error: unknown, depth = 0): Generator {
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
+function inWords(code: string): string {
+  return code.toLowerCase().replaceAll('_', ' ');
 }

@@ -1,10 +1,9 @@
-import { lookup } from 'node:dns/promises';
 import type { Dispatcher } from 'undici';
 import type { ConnectionError, Outcome, Response } from '../domain/outcome.ts';
 import { RESPONSE_BODY_LIMIT } from '../domain/outcome.ts';
-import { type AddressGuard, addressLiteral } from './address-guard.ts';
-import { AddressNotAllowedError, describeConnectionError } from './connection-error.ts';
-import { directDispatcher, proxyDispatcher } from './dispatcher.ts';
+import { type AddressGuard, urlProblem } from './address-guard.ts';
+import { AddressNotAllowedError, describeConnectionError, isOurFault } from './connection-error.ts';
+import { checkBeforeProxy, directDispatchers, type Lookup, proxyDispatchers } from './dispatcher.ts';
 
 export interface OutgoingRequest {
   url: string;
@@ -18,70 +17,117 @@ export interface SenderOptions {
   timeoutMs: number;
   /** URL of a forward proxy; absent where receivers are dialled directly. */
   proxy?: string | undefined;
+  /** How names are resolved, where that is not the system's business. */
+  lookup?: Lookup | undefined;
 }
 
 /** Makes single HTTP requests: no retry, no redirect, no kept connection. */
 export interface Sender {
-  /** One POST. Never throws for what the receiver or the network does: that is the outcome. */
-  post(request: OutgoingRequest): Promise<Outcome>;
+  /**
+   * One POST. Never throws for what the receiver or the network does: that is the outcome.
+   * @param signal the caller's own wish to break off
+   * @throws the signal's reason once it aborts: the request was made or not made, there is no outcome
+   * @throws what undici finds wrong with the request itself, which is a fault of ours
+   */
+  post(request: OutgoingRequest, signal?: AbortSignal): Promise<Outcome>;
+  /** Lets the requests in flight end. */
   close(): Promise<void>;
 }
 
-export function createSender({ guard, timeoutMs, proxy }: SenderOptions): Sender {
-  const dispatcher = proxy === undefined ? directDispatcher(guard, timeoutMs) : proxyDispatcher(proxy, timeoutMs);
+export function createSender({ guard, timeoutMs, proxy, lookup }: SenderOptions): Sender {
+  const makeDispatcher =
+    proxy === undefined ? directDispatchers({ guard, timeoutMs, lookup }) : proxyDispatchers(proxy, timeoutMs);
+  const inFlight = new Set<Promise<unknown>>();
   return {
-    async post(request) {
-      const startedAt = performance.now();
-      const deadline = new AbortController();
-      const timer = setTimeout(() => {
-        deadline.abort();
-      }, timeoutMs);
-      try {
-        if (proxy !== undefined) await checkBeforeProxy(request.url, guard);
-        const response = await exchange(dispatcher, request, deadline.signal);
-        return { ...response, durationMs: since(startedAt) };
-      } catch (error) {
-        const reason = deadline.signal.aborted ? `timed out after ${timeoutMs} ms` : describeConnectionError(error);
-        const viaProxy =
-          proxy !== undefined && !(error instanceof AddressNotAllowedError) && !reason.startsWith('proxy');
-        return connectionError(viaProxy ? `${reason} (through the proxy)` : reason, startedAt);
-      } finally {
-        clearTimeout(timer);
-      }
+    async post(request, signal) {
+      const posting = attempt(request, signal).finally(() => inFlight.delete(posting));
+      inFlight.add(posting);
+      return posting;
     },
     async close() {
-      await dispatcher.close();
+      await Promise.allSettled(inFlight);
     },
   };
+
+  async function attempt(request: OutgoingRequest, signal: AbortSignal | undefined): Promise<Outcome> {
+    signal?.throwIfAborted();
+    const startedAt = performance.now();
+    const problem = urlProblem(request.url);
+    if (problem !== null) return connectionError(`URL not allowed: ${problem}`, startedAt);
+    const url = new URL(request.url);
+    const dispatcher = makeDispatcher(url.origin);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => {
+      deadline.abort();
+    }, timeoutMs);
+    const stop = signal === undefined ? deadline.signal : AbortSignal.any([deadline.signal, signal]);
+    const hangUp = (): void => {
+      dispatcher.destroy().catch(() => undefined);
+    };
+    stop.addEventListener('abort', hangUp);
+    try {
+      if (proxy !== undefined) await unlessAborted(checkBeforeProxy(url, { guard, lookup }), stop);
+      const answer = await unlessAborted(exchange(dispatcher, url, request), stop);
+      // By definition a 204 has no body; what comes after it all the same is no reason to send the webhook again.
+      const kept = answer.statusCode === 204 ? NO_BODY : await readAtMost(answer.body, deadline.signal);
+      return response(answer, kept, startedAt);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!deadline.signal.aborted && isOurFault(error)) throw error;
+      const reason = deadline.signal.aborted ? `timed out after ${timeoutMs} ms` : describeConnectionError(error);
+      const viaProxy = proxy !== undefined && !(error instanceof AddressNotAllowedError) && !reason.startsWith('proxy');
+      return connectionError(viaProxy ? `${reason} (through the proxy)` : reason, startedAt);
+    } finally {
+      clearTimeout(timer);
+      hangUp();
+    }
+  }
 }
 
 async function exchange(
   dispatcher: Dispatcher,
-  { url, headers, body }: OutgoingRequest,
-  signal: AbortSignal,
-): Promise<Omit<Response, 'durationMs'>> {
-  const { origin, pathname, search } = new URL(url);
-  const answer = await dispatcher.request({ origin, path: pathname + search, method: 'POST', headers, body, signal });
-  const kept = await readAtMost(answer.body, RESPONSE_BODY_LIMIT, signal);
-  return { kind: 'response', statusCode: answer.statusCode, headers: presentHeaders(answer.headers), ...kept };
+  { origin, pathname, search }: URL,
+  { headers, body }: OutgoingRequest,
+): Promise<Dispatcher.ResponseData> {
+  const answer = await dispatcher.request({ origin, path: pathname + search, method: 'POST', headers, body });
+  // Where nobody reads the body any more, its error must not end the process.
+  answer.body.on('error', () => undefined);
+  return answer;
 }
 
+/** Name resolution and a proxy's tunnel cannot be broken off; they must not hold the caller when the time is up. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', abort);
+    });
+  });
+}
+
+interface KeptBody {
+  body: Buffer;
+  truncated: boolean;
+}
+
+const NO_BODY: KeptBody = { body: Buffer.alloc(0), truncated: false };
+
 /** Reads until the limit or the deadline; either cuts the answer off, which then counts by its status alone. */
-async function readAtMost(
-  stream: Dispatcher.ResponseData['body'],
-  limit: number,
-  deadline: AbortSignal,
-): Promise<{ body: Buffer; truncated: boolean }> {
+async function readAtMost(stream: Dispatcher.ResponseData['body'], deadline: AbortSignal): Promise<KeptBody> {
   const chunks: Buffer[] = [];
   let length = 0;
   let truncated = false;
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
-      chunks.push(chunk.subarray(0, limit - length));
+      chunks.push(chunk.subarray(0, RESPONSE_BODY_LIMIT - length));
       length += chunk.length;
-      if (length > limit) {
+      if (length > RESPONSE_BODY_LIMIT) {
         truncated = true;
-        break; // leaving the loop destroys the stream, and with it the connection
+        break;
       }
     }
   } catch (error) {
@@ -91,27 +137,14 @@ async function readAtMost(
   return { body: Buffer.concat(chunks), truncated };
 }
 
+function response({ statusCode, headers }: Dispatcher.ResponseData, kept: KeptBody, startedAt: number): Response {
+  return { kind: 'response', statusCode, headers: presentHeaders(headers), ...kept, durationMs: since(startedAt) };
+}
+
 function presentHeaders(headers: Record<string, string | string[] | undefined>): Record<string, string | string[]> {
   return Object.fromEntries(
     Object.entries(headers).filter((entry): entry is [string, string | string[]] => entry[1] !== undefined),
   );
-}
-
-/**
- * A proxy resolves names itself, so here the guard can only refuse what is plain beforehand. Where the name does not
- * resolve on this side (an inner network often has no outer DNS), the proxy's own rules decide.
- */
-async function checkBeforeProxy(url: string, guard: AddressGuard): Promise<void> {
-  const target = new URL(url);
-  const literal = addressLiteral(target);
-  const addresses =
-    literal !== null
-      ? [literal]
-      : await lookup(target.hostname, { all: true }).then(
-          (found) => found.map(({ address }) => address),
-          () => [],
-        );
-  if (addresses.length > 0 && !addresses.some((address) => guard.allows(address))) throw new AddressNotAllowedError();
 }
 
 function connectionError(reason: string, startedAt: number): ConnectionError {

@@ -1,0 +1,72 @@
+import { Connection } from '@temporalio/client';
+import { startServer, untilReady } from './child-process.ts';
+
+export interface TemporalServerOptions {
+  /** Path of the Temporal CLI. */
+  cli: string;
+  port: number;
+  /** Null: no Web UI. */
+  uiPort: number | null;
+  metricsPort: number;
+  /** Null: everything is forgotten at the end. */
+  dbFile: string | null;
+  logFile: string;
+}
+
+export interface TemporalServer {
+  address: string;
+  webUiUrl: string | null;
+  pid: number;
+  stop(): Promise<void>;
+}
+
+const DYNAMIC_CONFIG = [
+  'matching.enableFairness=true',
+  // So that tests and the demo can go through 24 h in a second; it does nothing to a workflow that nobody forwards.
+  'frontend.WorkflowTimeSkippingEnabled=true',
+  'history.timerProcessorMaxTimeShift="20ms"',
+];
+
+/** Starts Temporal's development server on 127.0.0.1 and waits until it answers. */
+export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
+  const { cli, port, uiPort, metricsPort, dbFile, logFile } = options;
+  const args = [
+    'server',
+    'start-dev',
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--metrics-port',
+    String(metricsPort),
+  ];
+  args.push(...(uiPort === null ? ['--headless'] : ['--ui-port', String(uiPort)]));
+  // The write-ahead log about doubles the rate on a file.
+  const pragmas = ['journal_mode=WAL', 'synchronous=NORMAL'].flatMap((pragma) => ['--sqlite-pragma', pragma]);
+  if (dbFile !== null) args.push('--db-filename', dbFile, ...pragmas);
+  args.push(...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]), '--log-level', 'warn');
+
+  const server = startServer({ command: cli, args, logFile });
+  const address = `127.0.0.1:${port}`;
+  await untilReady('Temporal', { server, logFile, ready: () => hasNamespace(address), timeoutMs: 30_000 });
+  return {
+    address,
+    webUiUrl: uiPort === null ? null : `http://127.0.0.1:${uiPort}`,
+    pid: server.pid,
+    stop: () => server.stop(['SIGTERM', 'SIGINT', 'SIGKILL'], 3_000),
+  };
+}
+
+async function hasNamespace(address: string): Promise<boolean> {
+  try {
+    const connection = await Connection.connect({ address, connectTimeout: 1_000 });
+    try {
+      await connection.workflowService.describeNamespace({ namespace: 'default' });
+      return true;
+    } finally {
+      await connection.close();
+    }
+  } catch {
+    return false;
+  }
+}

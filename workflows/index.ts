@@ -1,0 +1,2 @@
+// The bundle's entry: every workflow by the name that clients start it with.
+export { deliverWebhook } from './deliver-webhook.ts';
