@@ -16,6 +16,7 @@ import type { Sender } from '../src/egress/send.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import type { Sealer } from '../src/secrets/sealer.ts';
 import { webhookDeliveryRetry } from './failures.ts';
+import { openHeaders, openSecrets } from './sealed-subscription.ts';
 
 export interface DeliveryAttemptsDependencies {
   db: ForgeflowDatabase;
@@ -95,18 +96,10 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
       payload: found.payload,
       attempt: number,
       timestamp: new Date(),
-      secrets: secretsOf(found),
-      headers: JSON.parse(sealer.open(found.headersSealed)) as Record<string, string>,
+      secrets: openSecrets(sealer, found),
+      headers: openHeaders(sealer, found.headersSealed),
     });
     return await sender.post(webhook, abandoned());
-  }
-
-  function secretsOf(found: AttemptCase): [string, ...string[]] {
-    const current = sealer.open(found.secretSealed);
-    const { previousSecretSealed: previous, previousSecretExpiresAt: expiry } = found;
-    return previous !== null && expiry !== null && expiry.getTime() > Date.now()
-      ? [current, sealer.open(previous)]
-      : [current];
   }
 
   /** A database that restarts just now would cost the receiver a second copy of the request: waited for, briefly. */

@@ -3,12 +3,13 @@ import {
   type DeliveryAttempts,
   type DeliveryAttemptsDependencies,
 } from './delivery-attempts.ts';
+import { createTestSends, type TestSends } from './test-sends.ts';
 import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.ts';
 
 export type ActivityDependencies = DeliveryAttemptsDependencies;
 
 /** On task queue `egress`. */
-export type EgressActivities = DeliveryAttempts;
+export type EgressActivities = DeliveryAttempts & TestSends;
 /** On task queue `forgeflow`. */
 export type RecordActivities = DeliveryRecords;
 
@@ -21,6 +22,6 @@ export interface Activities {
 export function createActivities(dependencies: ActivityDependencies): Activities {
   return {
     forgeflow: createDeliveryRecords(dependencies),
-    egress: createDeliveryAttempts(dependencies),
+    egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
   };
 }

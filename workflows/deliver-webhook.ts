@@ -41,6 +41,7 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
   };
   let tryNow = false;
 
+  const isWoken = () => tryNow;
   const isPending = () => status.state === 'pending';
 
   setHandler(deliveryStatusQuery, () => status);
@@ -80,7 +81,7 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
 
   async function waitForNextAttempt(): Promise<void> {
     const delayMs = Math.max(0, Date.parse(status.nextAttemptAt ?? '') - Date.now());
-    await condition(() => tryNow || !isPending(), delayMs, { summary: `retry in ${formatDelay(delayMs)}` });
+    await condition(() => isWoken() || !isPending(), delayMs, { summary: `retry in ${formatDelay(delayMs)}` });
   }
 
   let shownState: DeliveryStatus['state'] = 'delivered'; // what the search attribute was started with
@@ -92,11 +93,12 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
   }
 
   try {
+    // A signal that comes while the last attempt is being made may say that the delivery was queued again: look once more.
     do {
       await attempt();
       show();
       if (isPending()) await waitForNextAttempt();
-    } while (isPending());
+    } while (isPending() || isWoken());
   } catch (error) {
     if (!isCancellation(error)) throw error;
     await CancellationScope.nonCancellable(cancel);

@@ -1,2 +1,3 @@
 // The bundle's entry: every workflow by the name that clients start it with.
 export { deliverWebhook } from './deliver-webhook.ts';
+export { testSubscription } from './test-subscription.ts';

@@ -127,12 +127,25 @@ export async function reopenDelivery(db: Database, id: string, resetWindow: bool
   return reopened !== undefined;
 }
 
-export interface BacklogCount {
+/** Deliveries of a subscription that failed, or were cancelled, and were created since then; the oldest first. */
+export async function unsuccessfulSince(db: Database, subscriptionId: string, since: Date): Promise<string[]> {
+  const rows = await db
+    .selectFrom('deliveries')
+    .select('id')
+    .where('subscription_id', '=', subscriptionId)
+    .where('state', 'in', ['failed', 'cancelled'])
+    .where('date_created', '>=', since)
+    .orderBy('date_created')
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+export interface DeliveryCount {
   state: DeliveryState;
   count: number;
 }
 
-export async function countDeliveries(db: Database): Promise<BacklogCount[]> {
+export async function countDeliveries(db: Database): Promise<DeliveryCount[]> {
   return db
     .selectFrom('deliveries')
     .select(['state', sql<number>`count(*)::int`.as('count')])

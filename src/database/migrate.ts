@@ -22,6 +22,12 @@ export async function migrateDown(db: ForgeflowDatabase): Promise<AppliedMigrati
   return applied(await migrator(db).migrateDown());
 }
 
+/** The names of migrations that this version knows and the database has not had. */
+export async function pendingMigrations(db: ForgeflowDatabase): Promise<string[]> {
+  const migrations = await migrator(db).getMigrations();
+  return migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name);
+}
+
 function migrator(db: ForgeflowDatabase): Migrator {
   return new Migrator({ db, provider: { getMigrations: () => Promise.resolve(MIGRATIONS) } });
 }

@@ -1,5 +1,5 @@
 import { type Selectable, sql, type Updateable } from 'kysely';
-import { LAST_ERROR_LIMIT } from '../domain/subscription.ts';
+import { LAST_ERROR_LIMIT, type SubscriptionState } from '../domain/subscription.ts';
 import type { Database } from './connection.ts';
 import type { SubscriptionTable } from './tables.ts';
 
@@ -26,6 +26,10 @@ export async function insertSubscription(db: Database, subscription: NewSubscrip
 
 export async function findSubscription(db: Database, name: string): Promise<SubscriptionRow | undefined> {
   return db.selectFrom('subscriptions').selectAll().where('name', '=', name).executeTakeFirst();
+}
+
+export async function findSubscriptionById(db: Database, id: string): Promise<SubscriptionRow | undefined> {
+  return db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 export async function listSubscriptions(db: Database): Promise<SubscriptionRow[]> {
@@ -76,5 +80,18 @@ export async function keepBooks(db: Database, id: string, at: Date, error: strin
           },
     )
     .where('id', '=', id)
+    .execute();
+}
+
+export interface SubscriptionCount {
+  state: SubscriptionState;
+  count: number;
+}
+
+export async function countSubscriptions(db: Database): Promise<SubscriptionCount[]> {
+  return db
+    .selectFrom('subscriptions')
+    .select(['state', sql<number>`count(*)::int`.as('count')])
+    .groupBy('state')
     .execute();
 }

@@ -71,7 +71,7 @@ type OpenTunnel = (options: Dispatcher.ConnectOptions) => Promise<Dispatcher.Con
  */
 function tunnelClient(proxy: URL, options: object): Dispatcher {
   const client = new Client(proxy, options);
-  const open = client.connect.bind(client) as OpenTunnel;
+  const open: OpenTunnel = client.connect.bind(client);
   const connect: OpenTunnel = async (request) => {
     try {
       return await open(request);

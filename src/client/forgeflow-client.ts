@@ -1,0 +1,71 @@
+import type { Client } from '@temporalio/client';
+import { type Config, loadConfig, required } from '../config.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createAddressGuard } from '../egress/address-guard.ts';
+import { createSealer } from '../secrets/sealer.ts';
+import { connectClient } from '../temporal/connection.ts';
+import type { ClientContext } from './context.ts';
+import { Deliveries } from './deliveries.ts';
+import { type PublishedEvent, publish, type Publication } from './publish.ts';
+import { readStatus, type SystemStatus } from './status.ts';
+import { Subscriptions } from './subscriptions.ts';
+
+/**
+ * forgeflow from the outside: the same that the CLI uses.
+ *
+ * @example
+ * const forgeflow = await ForgeflowClient.connect();
+ * await forgeflow.subscriptions.add({ name: 'ci', url: 'https://ci.example.com/hook', patterns: ['gitlab.push'] });
+ * const { eventId } = await forgeflow.publish({ topic: 'gitlab.push', data: { ref: 'refs/heads/main' } });
+ * await forgeflow.close();
+ */
+export class ForgeflowClient {
+  readonly subscriptions: Subscriptions;
+  readonly deliveries: Deliveries;
+  readonly #context: ClientContext;
+
+  private constructor(context: ClientContext) {
+    this.#context = context;
+    this.subscriptions = new Subscriptions(context);
+    this.deliveries = new Deliveries(context);
+  }
+
+  /**
+   * @param config the settings, read from the environment when left out
+   * @throws ConfigError that names the setting that is missing or wrong
+   */
+  static async connect(config: Config = loadConfig()): Promise<ForgeflowClient> {
+    const databaseUrl = required(
+      'DATABASE_URL',
+      config.databaseUrl,
+      'it is not set; start everything here with "forgeflow dev", or set it',
+    );
+    const secretsKey = required(
+      'SECRETS_KEY',
+      config.secretsKey,
+      'it is not set; it must be the key that the workers have',
+    );
+    const temporal = await connectClient(config);
+    const guard = createAddressGuard(config.deliveryAllowedNetworks);
+    return new ForgeflowClient({ db: openDatabase(databaseUrl), temporal, sealer: createSealer(secretsKey), guard });
+  }
+
+  /** The Temporal client, for whatever is not here. */
+  get temporal(): Client {
+    return this.#context.temporal;
+  }
+
+  /** Stores an event and starts its deliveries. @throws Refusal for bad input; nothing is stored then */
+  async publish(publication: Publication): Promise<PublishedEvent> {
+    return publish(this.#context, publication);
+  }
+
+  async status(): Promise<SystemStatus> {
+    return readStatus(this.#context);
+  }
+
+  async close(): Promise<void> {
+    await this.#context.db.destroy();
+    await this.#context.temporal.connection.close();
+  }
+}

@@ -1,0 +1,230 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { TestSendResult } from '../../activities/test-sends.ts';
+import { isUniqueViolation } from '../database/connection.ts';
+import { deliveriesToStart, endDeliveriesOf, insertDeliveries } from '../database/deliveries.ts';
+import { insertEvent } from '../database/events.ts';
+import {
+  deleteSubscription,
+  findSubscription,
+  insertSubscription,
+  listSubscriptions,
+  type SubscriptionRow,
+  updateSubscription,
+} from '../database/subscriptions.ts';
+import { invalid, Refusal } from '../domain/refusal.ts';
+import {
+  checkHeader,
+  checkSecret,
+  checkSubscriptionName,
+  SECRET_ROTATION_MS,
+  type SubscriptionState,
+} from '../domain/subscription.ts';
+import { checkPattern } from '../domain/topic-pattern.ts';
+import { checkTargetUrl } from '../egress/address-guard.ts';
+import { generateSecret } from '../egress/sign.ts';
+import { runTestSend, wakeDeliveriesOf } from '../temporal/deliveries.ts';
+import type { ClientContext } from './context.ts';
+import { startAll } from './publish.ts';
+
+/** Times are ISO 8601, absent is null. */
+export interface Subscription {
+  id: string;
+  name: string;
+  url: string;
+  patterns: string[];
+  /** `tripped`: the circuit breaker holds its deliveries back. */
+  state: SubscriptionState;
+  consecutiveFailures: number;
+  lastSuccessAt: string | null;
+  lastFailureAt: string | null;
+  lastError: string | null;
+  trippedAt: string | null;
+}
+
+/** A subscription just made, or with a new secret: the only moment in which the secret can be seen. */
+export interface SubscriptionWithSecret {
+  id: string;
+  name: string;
+  url: string;
+  patterns: string[];
+  state: SubscriptionState;
+  secret: string;
+}
+
+export interface NewSubscriptionInput {
+  /** 1–64 characters, unique. It is the subscription's identity and cannot be changed. */
+  name: string;
+  url: string;
+  /** One at least: see the spec of topic patterns (`*` one token, final `>` one or more). */
+  patterns: string[];
+  /** `whsec_` and base64 of 24–64 bytes; made up when left out. */
+  secret?: string | undefined;
+  /** Headers that its requests carry besides ours. */
+  headers?: Record<string, string> | undefined;
+}
+
+export interface SubscriptionChange {
+  url?: string | undefined;
+  patterns?: string[] | undefined;
+  headers?: Record<string, string> | undefined;
+}
+
+/** Subscriptions, by name. Every method but `list` throws a Refusal of kind `not_found` for a name that is not there. */
+export class Subscriptions {
+  readonly #context: ClientContext;
+
+  constructor(context: ClientContext) {
+    this.#context = context;
+  }
+
+  /** @throws Refusal for bad input or a name that is taken */
+  async add(input: NewSubscriptionInput): Promise<SubscriptionWithSecret> {
+    const { db, sealer, guard } = this.#context;
+    const name = checkSubscriptionName(input.name);
+    const url = checkTargetUrl(input.url, guard);
+    const patterns = checkPatterns(input.patterns);
+    const secret = input.secret === undefined ? generateSecret() : checkSecret(input.secret);
+    const headers = checkHeaders(input.headers ?? {});
+    try {
+      const row = await insertSubscription(db, {
+        id: uuidv7(),
+        name,
+        url,
+        patterns,
+        headersSealed: sealer.seal(JSON.stringify(headers)),
+        secretSealed: sealer.seal(secret),
+      });
+      return withSecret(row, secret);
+    } catch (error) {
+      if (isUniqueViolation(error))
+        throw new Refusal('conflict', `name: there is already a subscription "${name}"`, 'name');
+      throw error;
+    }
+  }
+
+  async list(): Promise<Subscription[]> {
+    return (await listSubscriptions(this.#context.db)).map(present);
+  }
+
+  async show(name: string): Promise<Subscription> {
+    return present(await this.#find(name));
+  }
+
+  /** Deliveries on their way go to the new URL from their next attempt on. */
+  async update(name: string, change: SubscriptionChange): Promise<Subscription> {
+    const { guard, sealer } = this.#context;
+    return this.#change(name, {
+      ...(change.url === undefined ? {} : { url: checkTargetUrl(change.url, guard) }),
+      ...(change.patterns === undefined ? {} : { patterns: checkPatterns(change.patterns) }),
+      ...(change.headers === undefined
+        ? {}
+        : { headers_sealed: sealer.seal(JSON.stringify(checkHeaders(change.headers))) }),
+    });
+  }
+
+  /** Sends nothing any more: new events pass it by, and its pending deliveries end as `Webhook deactivated`. */
+  async pause(name: string): Promise<Subscription> {
+    const { db, temporal } = this.#context;
+    const { subscription, ended } = await db.transaction().execute(async (transaction) => {
+      const row = found(name, await updateSubscription(transaction, name, { state: 'paused' }));
+      return { subscription: row, ended: await endDeliveriesOf(transaction, row.id) };
+    });
+    if (ended > 0) await wakeDeliveriesOf(temporal, name);
+    return present(subscription);
+  }
+
+  async enable(name: string): Promise<Subscription> {
+    return this.#change(name, { state: 'active', consecutive_failures: 0, last_error: null, tripped_at: null });
+  }
+
+  /** Takes its deliveries and their log along. */
+  async delete(name: string): Promise<void> {
+    const { db, temporal } = this.#context;
+    if (!(await deleteSubscription(db, name))) throw missing(name);
+    await wakeDeliveriesOf(temporal, name);
+  }
+
+  /** The old secret goes on signing beside the new one for 24 h. */
+  async rotateSecret(name: string, secret: string = generateSecret()): Promise<SubscriptionWithSecret> {
+    const { db, sealer } = this.#context;
+    const checked = checkSecret(secret);
+    const row = await db.transaction().execute(async (transaction) => {
+      const before = found(name, await findSubscription(transaction, name));
+      return updateSubscription(transaction, name, {
+        secret_sealed: sealer.seal(checked),
+        previous_secret_sealed: before.secret_sealed,
+        previous_secret_expires_at: new Date(Date.now() + SECRET_ROTATION_MS),
+      });
+    });
+    return withSecret(found(name, row), checked);
+  }
+
+  /** One request of topic `test.ping`, sent now by a worker, also when paused; nothing is kept of it. */
+  async test(name: string): Promise<TestSendResult> {
+    return runTestSend(this.#context.temporal, await this.#find(name));
+  }
+
+  /** A delivery of topic `ping`, whatever the subscription's patterns. @throws Refusal `conflict` when it is paused */
+  async ping(name: string): Promise<{ eventId: string; deliveryId: string }> {
+    const { db } = this.#context;
+    const subscription = await this.#find(name);
+    if (subscription.state === 'paused') {
+      throw new Refusal('conflict', `subscription "${name}" is paused; enable it first, or try "subscriptions test"`);
+    }
+    const eventId = uuidv7();
+    const deliveryId = uuidv7();
+    await db.transaction().execute(async (transaction) => {
+      await insertEvent(transaction, { id: eventId, topic: 'ping', payload: '{"ping": true}' });
+      await insertDeliveries(transaction, [{ id: deliveryId, subscriptionId: subscription.id, eventId }], new Date());
+    });
+    await startAll(this.#context, await deliveriesToStart(db, eventId));
+    return { eventId, deliveryId };
+  }
+
+  async #find(name: string): Promise<SubscriptionRow> {
+    return found(name, await findSubscription(this.#context.db, name));
+  }
+
+  async #change(name: string, change: Parameters<typeof updateSubscription>[2]): Promise<Subscription> {
+    if (Object.keys(change).length === 0) return this.show(name);
+    return present(found(name, await updateSubscription(this.#context.db, name, change)));
+  }
+}
+
+function found(name: string, row: SubscriptionRow | undefined): SubscriptionRow {
+  if (row === undefined) throw missing(name);
+  return row;
+}
+
+function missing(name: string): Refusal {
+  return new Refusal('not_found', `there is no subscription "${name}"`);
+}
+
+function checkPatterns(patterns: string[]): string[] {
+  if (patterns.length === 0) throw invalid('pattern', 'at least one is needed');
+  return [...new Set(patterns.map(checkPattern))];
+}
+
+function checkHeaders(headers: Record<string, string>): Record<string, string> {
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, value);
+  return headers;
+}
+
+function present(row: SubscriptionRow): Subscription {
+  return {
+    id: row.id,
+    name: row.name,
+    url: row.url,
+    patterns: row.patterns,
+    state: row.state,
+    consecutiveFailures: row.consecutive_failures,
+    lastSuccessAt: row.last_success_at?.toISOString() ?? null,
+    lastFailureAt: row.last_failure_at?.toISOString() ?? null,
+    lastError: row.last_error,
+    trippedAt: row.tripped_at?.toISOString() ?? null,
+  };
+}
+
+function withSecret({ id, name, url, patterns, state }: SubscriptionRow, secret: string): SubscriptionWithSecret {
+  return { id, name, url, patterns, state, secret };
+}

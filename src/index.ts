@@ -1,0 +1,12 @@
+export { ForgeflowClient } from './client/forgeflow-client.ts';
+export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } from './client/deliveries.ts';
+export type { Publication, PublishedEvent } from './client/publish.ts';
+export type { SystemStatus } from './client/status.ts';
+export type {
+  NewSubscriptionInput,
+  Subscription,
+  SubscriptionChange,
+  SubscriptionWithSecret,
+} from './client/subscriptions.ts';
+export { type Config, ConfigError, loadConfig } from './config.ts';
+export { Refusal } from './domain/refusal.ts';

@@ -1,0 +1,85 @@
+import {
+  makeTelemetryFilterString,
+  type NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
+import type { Activities } from '../../activities/index.ts';
+import type { Logger } from '../logging.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, type TaskQueue } from './task-queues.ts';
+import { workflowSource } from './workflow-source.ts';
+
+/** Sets up what all workers of this process share. Before anything else of Temporal's, and once. */
+export function installRuntime(logger: Logger, metricsPort: number | undefined): void {
+  Runtime.install({
+    logger,
+    shutdownSignals: [], // whoever runs the workers stops them, in the right order
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `0.0.0.0:${metricsPort}` } } }),
+    },
+  });
+}
+
+export interface WorkersOptions {
+  connection: NativeConnection;
+  namespace: string;
+  activities: Activities;
+  queues: readonly TaskQueue[];
+  /** Requests in flight at once. */
+  egressConcurrency: number;
+  /** How long a shutdown waits for attempts in flight, in ms. */
+  graceMs: number;
+  /** Where the workflows' code comes from, if not from {@link workflowSource}. */
+  workflows?: ReturnType<typeof workflowSource>;
+}
+
+/** One worker for each task queue. */
+export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
+  const {
+    connection,
+    namespace,
+    activities,
+    queues,
+    egressConcurrency,
+    graceMs,
+    workflows = workflowSource(),
+  } = options;
+  const shared = { connection, namespace, shutdownGraceTime: graceMs };
+  const byQueue: Record<TaskQueue, Partial<WorkerOptions>> = {
+    [FORGEFLOW_QUEUE]: {
+      ...workflows,
+      activities: activities.forgeflow,
+      // The default follows the machine's memory and can be too small for a burst; then histories are read again and again.
+      maxCachedWorkflows: 1_000,
+    },
+    [EGRESS_QUEUE]: { activities: activities.egress, maxConcurrentActivityTaskExecutions: egressConcurrency },
+  };
+  return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
+}
+
+/** Workers at work. */
+export interface RunningWorkers {
+  /** Settles when all have ended; rejects when one broke down. */
+  done: Promise<void>;
+  /** Takes nothing new and lets attempts in flight end, within the grace time. */
+  stop(): Promise<void>;
+}
+
+export function runWorkers(workers: Worker[]): RunningWorkers {
+  const stopAll = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  // One that breaks down takes the others with it: half a process would look healthy.
+  const runs = workers.map((worker) => worker.run().finally(stopAll));
+  const done = Promise.all(runs).then(() => undefined);
+  done.catch(() => undefined); // seen by whoever waits for it
+  return {
+    done,
+    async stop() {
+      stopAll();
+      await Promise.allSettled(runs);
+    },
+  };
+}

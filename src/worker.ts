@@ -1,0 +1,69 @@
+import { createActivities } from '../activities/index.ts';
+import { type Config, required } from './config.ts';
+import { openDatabase } from './database/connection.ts';
+import { pendingMigrations } from './database/migrate.ts';
+import { createAddressGuard } from './egress/address-guard.ts';
+import { createSender } from './egress/send.ts';
+import type { Logger } from './logging.ts';
+import { createSealer } from './secrets/sealer.ts';
+import { connectWorkers } from './temporal/connection.ts';
+import type { TaskQueue } from './temporal/task-queues.ts';
+import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from './temporal/worker.ts';
+
+export interface WorkerProcessOptions {
+  config: Config;
+  queues: readonly TaskQueue[];
+  logger: Logger;
+  /** How long a shutdown waits for attempts in flight, in ms; as long as an attempt can take when left out. */
+  graceMs?: number;
+}
+
+/** Puts a worker process together: configuration in, workers at work out. @throws ConfigError for what is missing */
+export async function startWorkerProcess({
+  config,
+  queues,
+  logger,
+  graceMs,
+}: WorkerProcessOptions): Promise<RunningWorkers> {
+  const databaseUrl = required('DATABASE_URL', config.databaseUrl);
+  const secretsKey = required('SECRETS_KEY', config.secretsKey, 'it is not set (make one: openssl rand -base64 32)');
+  installRuntime(logger, config.metricsPort);
+  const db = openDatabase(databaseUrl, {
+    // Each attempt reads, then writes; a few more for the quick activities.
+    maxConnections: Math.min(config.egressConcurrency, 20) + 5,
+    onIdleError: (error) => {
+      logger.warn('a database connection broke', { problem: error.message });
+    },
+  });
+  const pending = await pendingMigrations(db);
+  if (pending.length > 0) throw new Error(`the database lacks ${pending.join(', ')}; run "forgeflow migrate" first`);
+  const sender = createSender({
+    guard: createAddressGuard(config.deliveryAllowedNetworks),
+    timeoutMs: config.deliveryTimeoutMs,
+    proxy: config.deliveryProxy,
+  });
+  const { connection, namespace } = await connectWorkers(config);
+  const workers = await createWorkers({
+    connection,
+    namespace,
+    activities: createActivities({ db, sender, sealer: createSealer(secretsKey) }),
+    queues,
+    egressConcurrency: config.egressConcurrency,
+    graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
+  });
+  const running = runWorkers(workers);
+  const release = async (): Promise<void> => {
+    await sender.close();
+    await connection.close();
+    await db.destroy();
+  };
+  const done = running.done.finally(release);
+  done.catch(() => undefined);
+  return {
+    done,
+    async stop() {
+      await running.stop();
+      await done.catch(() => undefined);
+    },
+  };
+}

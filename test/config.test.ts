@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Config, ConfigError, loadConfig, required } from '../src/config.ts';
+
+const KEY = randomBytes(32).toString('base64');
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'forgeflow-config-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+const load = (environment: NodeJS.ProcessEnv = {}): Config => loadConfig(environment, directory);
+
+function errorOf(call: () => unknown): ConfigError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('there was no error');
+}
+
+describe('settings', () => {
+  test('none at all give the defaults', () => {
+    expect(load()).toEqual({
+      databaseUrl: undefined,
+      temporalEnv: {},
+      webUiUrl: undefined,
+      home: join(directory, '.forgeflow'),
+      secretsKey: undefined,
+      egressConcurrency: 10,
+      deliveryTimeoutMs: 10_000,
+      deliveryAllowedNetworks: [],
+      deliveryProxy: undefined,
+      logLevel: 'info',
+      metricsPort: undefined,
+    });
+  });
+
+  test('all of them are read', () => {
+    const config = load({
+      DATABASE_URL: 'postgres://ann:pw@db/forgeflow',
+      TEMPORAL_ADDRESS: 'temporal:7233',
+      FORGEFLOW_HOME: 'data',
+      SECRETS_KEY: KEY,
+      EGRESS_CONCURRENCY: '25',
+      DELIVERY_TIMEOUT_MS: '500',
+      DELIVERY_ALLOWED_NETWORKS: ' 10.1.0.0/16, 192.168.7.7\tfd12::/16 ',
+      DELIVERY_PROXY: 'http://ann:pw@proxy:3128',
+      LOG_LEVEL: 'debug',
+      METRICS_PORT: '9464',
+      UNRELATED: 'x',
+    });
+    expect(config).toEqual({
+      databaseUrl: 'postgres://ann:pw@db/forgeflow',
+      temporalEnv: { TEMPORAL_ADDRESS: 'temporal:7233' },
+      webUiUrl: undefined,
+      home: join(directory, 'data'),
+      secretsKey: KEY,
+      egressConcurrency: 25,
+      deliveryTimeoutMs: 500,
+      deliveryAllowedNetworks: ['10.1.0.0/16', '192.168.7.7', 'fd12::/16'],
+      deliveryProxy: 'http://ann:pw@proxy:3128',
+      logLevel: 'debug',
+      metricsPort: 9464,
+    });
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  test('an empty value is the same as none', () => {
+    const names = ['DATABASE_URL', 'FORGEFLOW_HOME', 'SECRETS_KEY', 'EGRESS_CONCURRENCY', 'DELIVERY_TIMEOUT_MS'];
+    const more = ['DELIVERY_ALLOWED_NETWORKS', 'DELIVERY_PROXY', 'LOG_LEVEL', 'METRICS_PORT'];
+    expect(load(Object.fromEntries([...names, ...more].map((name) => [name, ''])))).toEqual(load());
+  });
+
+  test.each([
+    [
+      'DATABASE_URL',
+      ['pa55word', 'mysql://ann:pa55word@db/x', 'db.example:5432'],
+      /it is not a URL that starts with postgres:/,
+    ],
+    [
+      'SECRETS_KEY',
+      ['pa55word', randomBytes(31).toString('base64'), randomBytes(32).toString('hex')],
+      /it is not the base64 of 32 bytes/,
+    ],
+    ['EGRESS_CONCURRENCY', ['ten', 'NaN'], /it is not a number/],
+    ['EGRESS_CONCURRENCY', ['1.5'], /it is not a whole number/],
+    ['EGRESS_CONCURRENCY', ['0', '-1'], /it is below 1/],
+    ['EGRESS_CONCURRENCY', ['1001'], /it is above 1000/],
+    ['DELIVERY_TIMEOUT_MS', ['10s'], /it is not a number/],
+    ['DELIVERY_TIMEOUT_MS', ['99'], /it is below 100/],
+    ['DELIVERY_TIMEOUT_MS', ['60001'], /it is above 60000/],
+    [
+      'DELIVERY_ALLOWED_NETWORKS',
+      ['lan', '10.0.0.0/33', '10/8', '10', '10.1.2', '0x7f.0.0.1', '10.0.0.0/8,lan', 'fd12::/129', '/8', '1.2.3.4/8/8'],
+      /it is not a list of networks/,
+    ],
+    [
+      'DELIVERY_PROXY',
+      ['proxy:3128', 'socks5://ann:pa55word@proxy:1080', 'pa55word'],
+      /it is not a URL that starts with http:/,
+    ],
+    ['LOG_LEVEL', ['verbose', 'INFO'], /it is not one of trace, debug, info, warn, error/],
+    ['METRICS_PORT', ['0', '65536', 'nine', '1.5'], /it is not a port/],
+  ])('a bad %s is refused by its name, and not repeated: %j', (variable, values, problem) => {
+    for (const value of values) {
+      const error = errorOf(() => load({ [variable]: value }));
+      expect(error.message).toMatch(new RegExp(`^${variable}: ${problem.source}`));
+      expect(error.variable).toBe(variable);
+      if (value.length > 8) expect(error.message).not.toContain(value);
+      expect(error.message).not.toContain('pa55word');
+    }
+  });
+
+  test('one that is needed and missing is named', () => {
+    expect(
+      errorOf(() => {
+        required('DATABASE_URL', undefined);
+      }).message,
+    ).toBe('DATABASE_URL: it is not set');
+    expect(required('DATABASE_URL', 'x')).toBe('x');
+  });
+});
+
+describe('.env', () => {
+  const dotenv = (text: string): void => {
+    writeFileSync(join(directory, '.env'), text);
+  };
+
+  test('is read', () => {
+    dotenv('# comment\nEGRESS_CONCURRENCY=7\nTEMPORAL_NAMESPACE="ff"\n');
+    expect(load()).toMatchObject({ egressConcurrency: 7, temporalEnv: { TEMPORAL_NAMESPACE: 'ff' } });
+  });
+
+  test('the environment wins over it', () => {
+    dotenv('EGRESS_CONCURRENCY=7\nDELIVERY_TIMEOUT_MS=700\n');
+    expect(load({ EGRESS_CONCURRENCY: '8' })).toMatchObject({ egressConcurrency: 8, deliveryTimeoutMs: 700 });
+  });
+
+  test('a bad value in it is refused by its name', () => {
+    dotenv('LOG_LEVEL=loud\n');
+    expect(errorOf(() => load()).message).toMatch(/^LOG_LEVEL: /);
+  });
+});
+
+describe('a running `forgeflow dev`', () => {
+  const running = {
+    pid: process.pid,
+    databaseUrl: 'postgres://dev',
+    temporalAddress: '127.0.0.1:7233',
+    webUiUrl: 'http://127.0.0.1:8233',
+    secretsKey: KEY,
+  };
+  const leave = (text: string): void => {
+    mkdirSync(join(directory, '.forgeflow'));
+    writeFileSync(join(directory, '.forgeflow', 'running.json'), text);
+  };
+
+  test('is found where nothing else is set', () => {
+    leave(JSON.stringify(running));
+    expect(load()).toMatchObject({
+      databaseUrl: running.databaseUrl,
+      temporalEnv: { TEMPORAL_ADDRESS: running.temporalAddress },
+      webUiUrl: running.webUiUrl,
+      secretsKey: KEY,
+    });
+  });
+
+  test('gives way to what is set, and keeps its key for its own database', () => {
+    leave(JSON.stringify(running));
+    const config = load({ DATABASE_URL: 'postgres://other', TEMPORAL_ADDRESS: 'other:7233' });
+    expect(config).toMatchObject({ databaseUrl: 'postgres://other', secretsKey: undefined, webUiUrl: undefined });
+    expect(config.temporalEnv).toEqual({ TEMPORAL_ADDRESS: 'other:7233' });
+  });
+
+  test.each([
+    ['of a process that is gone', JSON.stringify({ ...running, pid: 2 ** 30 })],
+    ['of another shape', JSON.stringify({ pid: process.pid })],
+    ['half written', JSON.stringify(running).slice(0, -20)],
+    ['empty', ''],
+  ])('a file %s means nothing', (_, text) => {
+    leave(text);
+    expect(load()).toMatchObject({ databaseUrl: undefined, secretsKey: undefined });
+  });
+});

@@ -1,0 +1,2 @@
+/** What all test files share: see the `provide` calls. */
+export default function setup(): void {}
