@@ -21,6 +21,15 @@ const rooms = {
   'src/client': [...floor1, 'activities', 'src/database', 'src/egress', 'src/secrets', 'src/temporal', 'workflows'],
   'src/index.ts': [...floor1, 'src/client'],
   'src/dev': [],
+  'src/worker.ts': [
+    ...floor1,
+    'src/database',
+    'src/egress',
+    'src/secrets',
+    'src/logging.ts',
+    'src/temporal',
+    'activities',
+  ],
 };
 
 const noTemporal = { group: ['@temporalio/*'], message: 'Floors 0 and 1 know nothing of Temporal.' };

@@ -13,8 +13,14 @@ export function createLogger(level: string): Logger {
   const log = pino({ level, redact: { paths: SECRETS, censor: '[secret]' } }, destination);
   const known = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
   return new DefaultLogger('TRACE', ({ level: of, message, meta = {} }) => {
-    log[known[of]](meta, message);
+    log[quieter(of, message, meta) ? 'debug' : known[of]](meta, message);
   });
+}
+
+/** The SDK tells at length how its workers come up, and warns of an egress worker that it has no workflows, as is meant. */
+function quieter(level: string, message: string, meta: object): boolean {
+  if (!('sdkComponent' in meta) || meta.sdkComponent !== 'worker') return false;
+  return level === 'INFO' || message.startsWith('No workflows registered');
 }
 
 // Nothing of ours logs these; should one ever slip into a log line, it is blanked.

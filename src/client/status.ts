@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { temporal as proto } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { countDeliveries } from '../database/deliveries.ts';
 import { countSubscriptions } from '../database/subscriptions.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
@@ -40,7 +40,7 @@ export async function readStatus({ db, temporal }: ClientContext): Promise<Syste
 }
 
 async function readQueue(client: Client, queue: TaskQueue, kind: QueueStatus['kind']): Promise<QueueStatus> {
-  const types = proto.api.enums.v1.TaskQueueType;
+  const types = proto.temporal.api.enums.v1.TaskQueueType;
   const { pollers, stats } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
     taskQueue: { name: queue },
