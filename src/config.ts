@@ -124,7 +124,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
   const set = result.data;
   const home = resolve(directory, set.FORGEFLOW_HOME);
   const dev = readRunningServices(home);
-  const temporalEnv = Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('TEMPORAL_')));
+  const temporalEnv = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => name.startsWith('TEMPORAL_') && value !== ''),
+  );
   const usesDevTemporal = dev !== undefined && !temporalEnv['TEMPORAL_ADDRESS'] && !temporalEnv['TEMPORAL_PROFILE'];
   return Object.freeze({
     databaseUrl: set.DATABASE_URL ?? dev?.databaseUrl,

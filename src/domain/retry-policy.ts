@@ -48,9 +48,10 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
 /** A delay in words for people, rounded to its two largest units: `5 min`, `1 h 5 min`, `0 s`. */
 export function formatDelay(ms: number): string {
   const seconds = Math.round(ms / SECOND);
+  const days = seconds < 2 * 86_400 ? 0 : Math.floor(seconds / 86_400); // "24 h" says more here than "1 d"
   const parts: [number, string][] = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [days, 'd'],
+    [Math.floor((seconds - days * 86_400) / 3_600), 'h'],
     [Math.floor(seconds / 60) % 60, 'min'],
     [seconds % 60, 's'],
   ];
