@@ -20,7 +20,7 @@ const rooms = {
   'src/temporal': [...floor1, 'src/logging.ts', 'activities', 'workflows'],
   'src/client': [...floor1, 'activities', 'src/database', 'src/egress', 'src/secrets', 'src/temporal', 'workflows'],
   'src/index.ts': [...floor1, 'src/client'],
-  'src/dev': [],
+  'src/dev': [...floor1, 'src/database', 'src/logging.ts', 'src/temporal', 'src/worker.ts'],
   'src/worker.ts': [
     ...floor1,
     'src/database',

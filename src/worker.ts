@@ -6,7 +6,7 @@ import { createAddressGuard } from './egress/address-guard.ts';
 import { createSender } from './egress/send.ts';
 import type { Logger } from './logging.ts';
 import { createSealer } from './secrets/sealer.ts';
-import { connectWorkers } from './temporal/connection.ts';
+import { connectWorkers } from './temporal/worker-connection.ts';
 import type { TaskQueue } from './temporal/task-queues.ts';
 import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from './temporal/worker.ts';
 

@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { invalid } from '../domain/refusal.ts';
-import { createLogger } from '../logging.ts';
 import { TASK_QUEUES, type TaskQueue } from '../temporal/task-queues.ts';
-import { startWorkerProcess } from '../worker.ts';
 import { addCommand } from './command.ts';
 import { untilAskedToStop } from './signals.ts';
 
@@ -12,6 +10,11 @@ export function addWorkerCommand(program: Command): void {
     .option('--queues <names>', `only these, separated by commas: ${TASK_QUEUES.join(', ')}`, TASK_QUEUES.join(','))
     .action(async ({ queues }: { queues: string }) => {
       const config = loadConfig();
+      // Heavy, and only this command needs them.
+      const [{ createLogger }, { startWorkerProcess }] = await Promise.all([
+        import('../logging.ts'),
+        import('../worker.ts'),
+      ]);
       const logger = createLogger(config.logLevel);
       const served = queuesOf(queues);
       const workers = await startWorkerProcess({ config, queues: served, logger });
