@@ -1,11 +1,12 @@
 import { createActivities } from '../activities/index.ts';
-import { type Config, required } from './config.ts';
-import { openDatabase } from './database/connection.ts';
+import { type Config, ConfigError, required } from './config.ts';
+import { type ForgeflowDatabase, openDatabase } from './database/connection.ts';
 import { pendingMigrations } from './database/migrate.ts';
+import { anySealedSecret } from './database/subscriptions.ts';
 import { createAddressGuard } from './egress/address-guard.ts';
 import { createSender } from './egress/send.ts';
 import type { Logger } from './logging.ts';
-import { createSealer } from './secrets/sealer.ts';
+import { createSealer, type Sealer } from './secrets/sealer.ts';
 import { connectWorkers } from './temporal/worker-connection.ts';
 import type { TaskQueue } from './temporal/task-queues.ts';
 import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from './temporal/worker.ts';
@@ -35,8 +36,8 @@ export async function startWorkerProcess({
       logger.warn('a database connection broke', { problem: error.message });
     },
   });
-  const pending = await pendingMigrations(db);
-  if (pending.length > 0) throw new Error(`the database lacks ${pending.join(', ')}; run "forgeflow migrate" first`);
+  const sealer = createSealer(secretsKey);
+  await checkDatabase(db, sealer);
   const sender = createSender({
     guard: createAddressGuard(config.deliveryAllowedNetworks),
     timeoutMs: config.deliveryTimeoutMs,
@@ -46,7 +47,7 @@ export async function startWorkerProcess({
   const workers = await createWorkers({
     connection,
     namespace,
-    activities: createActivities({ db, sender, sealer: createSealer(secretsKey) }),
+    activities: createActivities({ db, sender, sealer }),
     queues,
     egressConcurrency: config.egressConcurrency,
     graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
@@ -66,4 +67,16 @@ export async function startWorkerProcess({
       await done.catch(() => undefined);
     },
   };
+}
+
+/** What would make every attempt fail is better said at once. */
+async function checkDatabase(db: ForgeflowDatabase, sealer: Sealer): Promise<void> {
+  const pending = await pendingMigrations(db);
+  if (pending.length > 0) throw new Error(`the database lacks ${pending.join(', ')}; run "forgeflow migrate" first`);
+  const sealed = await anySealedSecret(db);
+  try {
+    if (sealed !== undefined) sealer.open(sealed);
+  } catch {
+    throw new ConfigError('SECRETS_KEY', 'it is not the key that the secrets in the database were sealed with');
+  }
 }

@@ -32,6 +32,12 @@ export async function findSubscriptionById(db: Database, id: string): Promise<Su
   return db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
+/** Any one sealed secret, to try a key on; undefined while there is none. */
+export async function anySealedSecret(db: Database): Promise<Buffer | undefined> {
+  const row = await db.selectFrom('subscriptions').select('secret_sealed').limit(1).executeTakeFirst();
+  return row?.secret_sealed;
+}
+
 export async function listSubscriptions(db: Database): Promise<SubscriptionRow[]> {
   return db.selectFrom('subscriptions').selectAll().orderBy('name').execute();
 }

@@ -15,7 +15,7 @@ export async function forgeflow(args: string[], env: Record<string, string>, inp
     extendEnv: false,
     input,
     reject: false,
-    cwd: env['FORGEFLOW_HOME'],
+    cwd: env['FORGEFLOW_HOME'] ?? '.',
   });
   return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
 }
