@@ -1,4 +1,4 @@
-import { activityInfo, cancellationDetails, cancellationSignal, heartbeat, log } from '@temporalio/activity';
+import { Context, heartbeat, log } from '@temporalio/activity';
 import pRetry from 'p-retry';
 import {
   type AttemptCase,
@@ -129,9 +129,10 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
  */
 function abandoned(): AbortSignal {
   const controller = new AbortController();
-  cancellationSignal().addEventListener('abort', () => {
-    if (cancellationDetails()?.cancelRequested) return;
-    controller.abort(new Error(`attempt ${activityInfo().activityId} was broken off`));
+  const context = Context.current(); // the listener is called from outside of the activity
+  context.cancellationSignal.addEventListener('abort', () => {
+    if (context.cancellationDetails?.cancelRequested) return;
+    controller.abort(new Error(`attempt ${context.info.activityId} was broken off`));
   });
   return controller.signal;
 }

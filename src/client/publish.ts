@@ -60,7 +60,7 @@ export async function startAll({ db, temporal }: ClientContext, deliveries: Deli
 }
 
 function checkPayload({ data, json = false }: Publication): string {
-  const text = json ? data : JSON.stringify(data);
+  const text = json ? data : writeJson(data);
   if (typeof text !== 'string') throw invalid('data', 'it cannot be written as JSON');
   const bytes = Buffer.byteLength(text);
   if (bytes > PAYLOAD_LIMIT) {
@@ -75,4 +75,13 @@ function checkPayload({ data, json = false }: Publication): string {
   }
   if (text.includes('\u0000')) throw invalid('data', 'it has a NUL character, which JSON text may not have');
   return text;
+}
+
+/** @returns undefined for what JSON has no form for: a function, a big integer, an object that contains itself */
+function writeJson(data: unknown): string | undefined {
+  try {
+    return JSON.stringify(data);
+  } catch {
+    return undefined;
+  }
 }

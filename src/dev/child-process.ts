@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 
 /** A server that we started and must end. */
 export interface ChildServer {
   readonly pid: number;
   /** Settles when the process has ended, with its exit code or signal in words. */
   readonly ended: Promise<string>;
+  /** What it has printed since it was started. */
+  printed(): string;
   /** Sends the first signal, then, each after some patience, the harder ones; resolves when the process has ended. */
   stop(signals: NodeJS.Signals[], patienceMs: number): Promise<void>;
 }
@@ -13,7 +15,7 @@ export interface ChildServer {
 export interface ServerCommand {
   command: string;
   args: string[];
-  /** What it prints goes here. */
+  /** What it prints goes here, after what is there already. */
   logFile: string;
   options?: SpawnOptions;
 }
@@ -24,14 +26,16 @@ export interface ServerCommand {
  */
 export function startServer({ command, args, logFile, options = {} }: ServerCommand): ChildServer {
   const log = openSync(logFile, 'a', 0o600);
+  const { size: start } = fstatSync(log);
   const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   const ended = endOf(child);
   return {
     get pid() {
-      return child.pid ?? -1;
+      return child.pid ?? Number.NaN; // not -1: to kill(2) that is every process there is
     },
     ended,
+    printed: () => readFileSync(logFile).subarray(start).toString(),
     async stop(signals, patienceMs) {
       for (const signal of signals) {
         child.kill(signal);
@@ -66,12 +70,7 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
 /** Asks `ready` until it says yes. @throws Error with the end of the log when the server ends first, or takes too long */
 export async function untilReady(
   name: string,
-  {
-    server,
-    logFile,
-    ready,
-    timeoutMs,
-  }: { server: ChildServer; logFile: string; ready: () => Promise<boolean>; timeoutMs: number },
+  { server, ready, timeoutMs }: { server: ChildServer; ready: () => Promise<boolean>; timeoutMs: number },
 ): Promise<void> {
   let end: string | undefined;
   void server.ended.then((how) => {
@@ -79,15 +78,17 @@ export async function untilReady(
   });
   const deadline = Date.now() + timeoutMs;
   while (!(await ready())) {
-    if (end !== undefined) throw new Error(`${name} ended while it started (${end}): ${lastLines(logFile)}`);
+    if (end !== undefined) throw new Error(`${name} ended while it started (${end}): ${lastWords(server)}`);
     if (Date.now() > deadline) {
       await server.stop(['SIGTERM', 'SIGKILL'], 2_000);
-      throw new Error(`${name} was not ready within ${timeoutMs / 1000} s: ${lastLines(logFile)}`);
+      throw new Error(`${name} was not ready within ${timeoutMs / 1000} s: ${lastWords(server)}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-function lastLines(logFile: string): string {
-  return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join(' | ');
+function lastWords(server: ChildServer): string {
+  // The reason stands before the stack of a Go program that panics, which is long.
+  const [reason] = server.printed().split(/^(?:panic:|goroutine )/m);
+  return (reason ?? '').trim().split('\n').slice(-5).join(' | ');
 }

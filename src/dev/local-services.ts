@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { preferPort, freePort } from './free-port.ts';
 import { startPostgres } from './postgres-server.ts';
+import { stopStaleServer } from './stale-server.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 import { startTemporalServer } from './temporal-server.ts';
 
@@ -36,39 +37,46 @@ export async function startLocalServices({
   const stop = async (): Promise<void> => {
     await Promise.all(stops.map((end) => end()));
   };
+  const starting = [
+    databaseUrl === undefined ? postgresIn(home, stops) : Promise.resolve({ url: databaseUrl }),
+    temporalAddress === undefined
+      ? temporalIn(home, say, stops)
+      : Promise.resolve({ address: temporalAddress, webUiUrl: null }),
+  ] as const;
   try {
-    const [postgres, temporal] = await Promise.all([
-      databaseUrl === undefined ? postgresIn(home, stops) : { url: databaseUrl },
-      temporalAddress === undefined ? temporalIn(home, say, stops) : { address: temporalAddress, webUiUrl: null },
-    ]);
+    const [postgres, temporal] = await Promise.all(starting);
     return { databaseUrl: postgres.url, temporalAddress: temporal.address, webUiUrl: temporal.webUiUrl, stop };
   } catch (error) {
+    await Promise.allSettled(starting); // the other one may still be coming up, and would be left running
     await stop();
     throw error;
   }
 }
 
 async function postgresIn(home: string, stops: (() => Promise<void>)[]) {
-  const port = await preferPort(54_320);
-  const logFile = join(home, 'postgres.log');
-  const server = await startPostgres({ directory: join(home, 'postgres'), port, database: 'forgeflow', logFile });
+  const [directory, logFile] = [join(home, 'postgres'), join(home, 'postgres.log')];
+  const server = await onPorts(async (port) =>
+    startPostgres({ directory, port: await port(54_320), database: 'forgeflow', logFile }),
+  );
   stops.push(() => server.stop());
   return server;
 }
 
 async function temporalIn(home: string, say: (message: string) => void, stops: (() => Promise<void>)[]) {
   const cli = await findTemporalCli({ say });
-  const dbFile = join(home, 'temporal.db');
+  const [dbFile, logFile] = [join(home, 'temporal.db'), join(home, 'temporal.log')];
   const pidFile = join(home, 'temporal.pid');
   await stopStaleTemporal(pidFile, dbFile);
-  const server = await startTemporalServer({
-    cli,
-    port: await preferPort(7233),
-    uiPort: await preferPort(8233),
-    metricsPort: await freePort(),
-    dbFile,
-    logFile: join(home, 'temporal.log'),
-  });
+  const server = await onPorts(async (port) =>
+    startTemporalServer({
+      cli,
+      port: await port(7233),
+      uiPort: await port(8233),
+      metricsPort: await freePort(),
+      dbFile,
+      logFile,
+    }),
+  );
   writeFileSync(pidFile, String(server.pid));
   stops.push(async () => {
     await server.stop();
@@ -77,20 +85,21 @@ async function temporalIn(home: string, say: (message: string) => void, stops: (
   return server;
 }
 
+/** On the usual ports; on any others where somebody else took one of them between our look at it and the server's. */
+async function onPorts<T>(start: (port: (usual: number) => Promise<number>) => Promise<T>): Promise<T> {
+  try {
+    return await start(preferPort);
+  } catch (error) {
+    if (!(error instanceof Error) || !/address already in use/i.test(error.message)) throw error;
+    return await start(freePort);
+  }
+}
+
 /** A `forgeflow dev` that was killed leaves its server behind, and two on one file would spoil it. */
 async function stopStaleTemporal(pidFile: string, dbFile: string): Promise<void> {
   if (!existsSync(pidFile)) return;
   const pid = Number(readFileSync(pidFile, 'utf8'));
-  const commandLine = `/proc/${pid}/cmdline`;
-  // Where there is no /proc nobody can tell whose number it is now; then it is left alone.
-  for (
-    let signals = 0;
-    signals < 60 && existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(dbFile);
-    signals += 1
-  ) {
-    process.kill(pid, signals < 50 ? 'SIGTERM' : 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  await stopStaleServer({ pid, itsArguments: ['start-dev', dbFile], signals: ['SIGTERM', 'SIGKILL'] });
   rmSync(pidFile, { force: true });
 }
 

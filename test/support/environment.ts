@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { inject } from 'vitest';
+import { type Activities, createActivities } from '../../activities/index.ts';
+import { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createAddressGuard } from '../../src/egress/address-guard.ts';
+import { createSender } from '../../src/egress/send.ts';
+import { createLogger } from '../../src/logging.ts';
+import { createSealer, type Sealer } from '../../src/secrets/sealer.ts';
+import { connectWorkers } from '../../src/temporal/worker-connection.ts';
+import { TASK_QUEUES } from '../../src/temporal/task-queues.ts';
+import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from '../../src/temporal/worker.ts';
+import { cloneDatabase, type TestDatabase, useDatabase } from './database.ts';
+import type { SharedServices } from './services.ts';
+import { startTestTemporal, type TestTemporal } from './temporal.ts';
+
+export interface EnvironmentOptions {
+  /** Of one request. */
+  timeoutMs?: number;
+  /** No worker runs in this process. */
+  withoutWorkers?: boolean;
+  /** A migrated database to be used instead of a copy of the template. */
+  databaseUrl?: string;
+  /** What it stands on; that of vitest's global setup when left out. */
+  services?: SharedServices;
+}
+
+/** All of forgeflow in this process, on a database and a Temporal server of its own. */
+export interface Environment {
+  database: TestDatabase;
+  temporal: TestTemporal;
+  /** The settings, as environment variables for a process of ours, and as read from them. */
+  variables: Record<string, string>;
+  config: Config;
+  forgeflow: ForgeflowClient;
+  sealer: Sealer;
+  /** What the workers' activities open secrets with; replaced by a test that wants a fault of ours. */
+  workers: { sealer: Sealer };
+  stop(): Promise<void>;
+}
+
+export async function startEnvironment({
+  timeoutMs = 2_000,
+  withoutWorkers = false,
+  databaseUrl,
+  services = servicesOfVitest(),
+}: EnvironmentOptions = {}): Promise<Environment> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of stops.reverse()) await end();
+  };
+  try {
+    const [database, temporal] = await Promise.all([
+      databaseUrl === undefined ? cloneDatabase(services.databaseServerUrl) : useDatabase(databaseUrl),
+      startTestTemporal(services.temporalCli),
+    ]);
+    stops.push(
+      () => temporal.stop(),
+      () => database.drop(),
+    );
+    const variables = testVariables(database.url, temporal.address, timeoutMs);
+    const config = loadConfig(variables, tmpdir());
+    const sealer = createSealer(config.secretsKey ?? '');
+    const workers = { sealer };
+    const sender = createSender({ guard: createAddressGuard(config.deliveryAllowedNetworks), timeoutMs });
+    stops.push(() => sender.close());
+    const activities = createActivities({ db: database.db, sender, sealer: delegate(workers) });
+    if (!withoutWorkers) {
+      const running = await runTestWorkers(config, activities, services.workflowBundle);
+      stops.push(() => running.stop());
+    }
+    const forgeflow = await ForgeflowClient.connect(config);
+    stops.push(() => forgeflow.close());
+    return { database, temporal, variables, config, forgeflow, sealer, workers, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The settings of everything in a test: its own database and Temporal, and receivers on this machine allowed. */
+function testVariables(databaseUrl: string, temporalAddress: string, timeoutMs: number): Record<string, string> {
+  return {
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporalAddress,
+    SECRETS_KEY: randomBytes(32).toString('base64'),
+    DELIVERY_ALLOWED_NETWORKS: '127.0.0.0/8',
+    DELIVERY_TIMEOUT_MS: String(timeoutMs),
+    LOG_LEVEL: 'error',
+  };
+}
+
+function servicesOfVitest(): SharedServices {
+  return {
+    databaseServerUrl: inject('databaseServerUrl'),
+    temporalCli: inject('temporalCli'),
+    workflowBundle: inject('workflowBundle'),
+  };
+}
+
+let runtimeInstalled = false;
+
+async function runTestWorkers(config: Config, activities: Activities, codePath: string): Promise<RunningWorkers> {
+  if (!runtimeInstalled) installRuntime(createLogger(config.logLevel), undefined);
+  runtimeInstalled = true;
+  const { connection, namespace } = await connectWorkers(config);
+  const workers = await createWorkers({
+    connection,
+    namespace,
+    activities,
+    queues: TASK_QUEUES,
+    egressConcurrency: config.egressConcurrency,
+    graceMs: 1_000,
+    workflows: { workflowBundle: { codePath } },
+  });
+  const running = runWorkers(workers);
+  return {
+    done: running.done,
+    async stop() {
+      await running.stop();
+      await connection.close();
+    },
+  };
+}
+
+function delegate(workers: { sealer: Sealer }): Sealer {
+  return {
+    seal: (plain) => workers.sealer.seal(plain),
+    open: (sealed) => workers.sealer.open(sealed),
+  };
+}

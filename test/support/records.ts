@@ -1,0 +1,41 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { ForgeflowDatabase } from '../../src/database/connection.ts';
+import { insertDeliveries } from '../../src/database/deliveries.ts';
+import { insertEvent } from '../../src/database/events.ts';
+import { insertSubscription } from '../../src/database/subscriptions.ts';
+import { generateSecret } from '../../src/egress/sign.ts';
+import { createSealer } from '../../src/secrets/sealer.ts';
+
+export const testSealer = createSealer(randomBytes(32).toString('base64'));
+
+export interface RecordedDelivery {
+  deliveryId: string;
+  subscriptionId: string;
+  eventId: string;
+  secret: string;
+}
+
+/** A pending delivery in the database alone, to a subscription of its own. */
+export async function insertPendingDelivery(db: ForgeflowDatabase, url: string): Promise<RecordedDelivery> {
+  const [deliveryId, subscriptionId, eventId] = [randomUUID(), randomUUID(), randomUUID()];
+  const secret = generateSecret();
+  await insertSubscription(db, {
+    id: subscriptionId,
+    name: `s-${subscriptionId}`,
+    url,
+    patterns: ['>'],
+    headersSealed: testSealer.seal('{}'),
+    secretSealed: testSealer.seal(secret),
+  });
+  await insertEvent(db, { id: eventId, topic: 'a.b', payload: '{"n": 1}' });
+  await insertDeliveries(db, [{ id: deliveryId, subscriptionId, eventId }], new Date());
+  return { deliveryId, subscriptionId, eventId, secret };
+}
+
+export async function deliveryRow(db: ForgeflowDatabase, id: string) {
+  return db.selectFrom('deliveries').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+}
+
+export async function subscriptionRow(db: ForgeflowDatabase, id: string) {
+  return db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+}
