@@ -8,9 +8,9 @@ import {
   type StandingDelivery,
 } from '../src/database/attempts.ts';
 import { type ForgeflowDatabase, isConnectionFault } from '../src/database/connection.ts';
-import { endDelivery } from '../src/database/deliveries.ts';
+import { endDeliveriesOf, endDelivery } from '../src/database/deliveries.ts';
 import { disableSubscription, keepBooks } from '../src/database/subscriptions.ts';
-import { DEACTIVATED_DETAIL, type DeliveryState, judgeAttempt } from '../src/domain/delivery.ts';
+import { DEACTIVATED_DETAIL, type DeliveryState, judgeAttempt, type Verdict } from '../src/domain/delivery.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
 import type { Sender } from '../src/egress/send.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
@@ -45,6 +45,7 @@ export interface AttemptResult {
 export type DeliveryAttempts = ReturnType<typeof createDeliveryAttempts>;
 
 const HEARTBEAT_MS = 2_000;
+const BOOKS_EVERY_MS = 1_000;
 /** How long a finished attempt waits for a database that is away, before the attempt counts as not made. */
 const RECORDING_PATIENCE_MS = 60_000;
 
@@ -81,9 +82,8 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
     const outcome = await send(deliveryId, number, found);
     const windowStartedAt = found.windowStartedAt ?? sentAt;
     const verdict = judgeAttempt(outcome, windowStartedAt.getTime(), sentAt.getTime() + outcome.durationMs);
-    const recorded = await record({ deliveryId, number, sentAt, outcome, verdict });
-    if (verdict.disablesSubscription) await disableSubscription(db, found.subscriptionId);
-    await keepBooksAnyway(found.subscriptionId, sentAt, verdict.failureDetail);
+    const recorded = await record({ deliveryId, number, sentAt, outcome, verdict }, found.subscriptionId);
+    if (booksChange(found, sentAt, verdict)) await keepBooksAnyway(found.subscriptionId, sentAt, verdict.failureDetail);
     return recorded === undefined ? GONE : standing(recorded, sentAt);
   }
 
@@ -103,13 +103,28 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
   }
 
   /** A database that restarts just now would cost the receiver a second copy of the request: waited for, briefly. */
-  async function record(attempt: AttemptRecord): Promise<StandingDelivery | undefined> {
-    return pRetry(() => recordAttempt(db, attempt), {
+  async function record(attempt: AttemptRecord, subscriptionId: string): Promise<StandingDelivery | undefined> {
+    const write = attempt.verdict.disablesSubscription ? recordAndDisable : recordAttempt;
+    return pRetry(() => write(db, attempt, subscriptionId), {
       shouldRetry: ({ error }) => isConnectionFault(error),
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 100,
       maxTimeout: 2_000,
       maxRetryTime: RECORDING_PATIENCE_MS,
+    });
+  }
+
+  /** The receiver is gone for good: all that is on its way to it ends, together with this attempt or not at all. */
+  async function recordAndDisable(
+    database: ForgeflowDatabase,
+    attempt: AttemptRecord,
+    subscriptionId: string,
+  ): Promise<StandingDelivery | undefined> {
+    return database.transaction().execute(async (transaction) => {
+      const recorded = await recordAttempt(transaction, attempt);
+      await disableSubscription(transaction, subscriptionId);
+      await endDeliveriesOf(transaction, subscriptionId);
+      return recorded;
     });
   }
 
@@ -121,6 +136,15 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
       log.warn('bookkeeping of a subscription failed', { subscriptionId, fault: String(fault) });
     }
   }
+}
+
+/**
+ * Whether there is news for the subscription's books. In a burst of successes every delivery would lock and write the
+ * same row; one a second says as much.
+ */
+function booksChange(before: AttemptCase, at: Date, { failureDetail }: Verdict): boolean {
+  if (failureDetail !== null || before.consecutiveFailures > 0) return true;
+  return before.lastSuccessAt === null || at.getTime() - before.lastSuccessAt.getTime() >= BOOKS_EVERY_MS;
 }
 
 /**

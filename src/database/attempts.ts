@@ -18,6 +18,8 @@ export interface AttemptCase {
   payload: string;
   subscriptionId: string;
   subscriptionState: SubscriptionState;
+  consecutiveFailures: number;
+  lastSuccessAt: Date | null;
   url: string;
   headersSealed: Buffer;
   secretSealed: Buffer;
@@ -49,6 +51,8 @@ export async function loadAttemptCase(
       'event.payload',
       'subscription.id as subscriptionId',
       'subscription.state as subscriptionState',
+      'subscription.consecutive_failures as consecutiveFailures',
+      'subscription.last_success_at as lastSuccessAt',
       'subscription.url',
       'subscription.headers_sealed as headersSealed',
       'subscription.secret_sealed as secretSealed',

@@ -67,7 +67,7 @@ export async function deleteSubscription(db: Database, name: string): Promise<bo
   return deleted !== undefined;
 }
 
-/** Stops sending to a subscription whose receiver said it is gone. */
+/** Stops sending to a subscription, without anybody having asked for it by name. */
 export async function disableSubscription(db: Database, id: string): Promise<void> {
   await db.updateTable('subscriptions').set({ state: 'paused' }).where('id', '=', id).execute();
 }

@@ -137,6 +137,8 @@ describe('what a receiver asks for', () => {
     await forgeflow.publish({ topic: 'gone', data: null });
     await receiver.waitForRequests(1);
     await expect.poll(async () => (await forgeflow.subscriptions.show(waiting.subscription.name)).state).toBe('paused');
+    // In the records at once; its workflow ends when it wakes for the attempt that is none.
+    expect(await forgeflow.deliveries.show(waiting.id)).toMatchObject({ state: 'failed', nextAttemptAt: null });
     await fastForward(forgeflow.temporal, waiting.handle.workflowId, 6 * MINUTE);
     expect(await untilClosed(waiting)).toBe('FAILED');
     expect(await forgeflow.deliveries.show(waiting.id)).toMatchObject({

@@ -1,0 +1,109 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { bundleWorkflowCode, NativeConnection } from '@temporalio/worker';
+import pLimit from 'p-limit';
+import type { AttemptRequest } from '../../activities/delivery-attempts.ts';
+import type { Activities } from '../../activities/index.ts';
+import type { Logger } from '../../src/logging.ts';
+import { registerSearchAttributes } from '../../src/temporal/search-attributes.ts';
+import { FORGEFLOW_QUEUE, TASK_QUEUES } from '../../src/temporal/task-queues.ts';
+import { createWorkers, installRuntime, runWorkers } from '../../src/temporal/worker.ts';
+import type { BareActivities, bareWorkflow } from './bare-workflow.ts';
+import type { Cleanup } from './cleanup.ts';
+import type { Contender } from './contest.ts';
+
+/** Temporal with forgeflow's own workers, which also know the bench's workflows: one shape for all that is measured. */
+export interface Engine {
+  /** As forgeflow's client is connected. */
+  client: Client;
+  /** On the worker's own connection, which eager start needs. */
+  clientOfWorker: Client;
+  noOps: { made: number };
+}
+
+export interface EngineOptions {
+  address: string;
+  workFolder: string;
+  activities: Activities;
+  egressConcurrency: number;
+  logger: Logger;
+}
+
+export async function startEngine(
+  { address, workFolder, activities, egressConcurrency, logger }: EngineOptions,
+  cleanup: Cleanup,
+): Promise<Engine> {
+  installRuntime(logger, undefined);
+  const clientConnection = await Connection.connect({ address });
+  cleanup.add(() => clientConnection.close());
+  const client = new Client({ connection: clientConnection });
+  await registerSearchAttributes(client);
+
+  const connection = await NativeConnection.connect({ address });
+  cleanup.add(() => connection.close());
+  const noOps = { made: 0 };
+  const bare: BareActivities = {
+    noOp() {
+      noOps.made += 1;
+      return Promise.resolve();
+    },
+  };
+  // In a file, as in production.
+  const codePath = join(workFolder, 'workflow-bundle.js');
+  const workflowsPath = fileURLToPath(new URL('workflows.ts', import.meta.url));
+  writeFileSync(codePath, (await bundleWorkflowCode({ workflowsPath, logger })).code);
+  const workers = await createWorkers({
+    connection,
+    namespace: 'default',
+    queues: TASK_QUEUES,
+    egressConcurrency,
+    graceMs: 1_000,
+    workflows: { workflowBundle: { codePath } },
+    activities: {
+      // Attempts too, for the variant that makes them in the workflows' worker.
+      forgeflow: Object.assign(
+        { attemptDelivery: (request: AttemptRequest) => activities.egress.attemptDelivery(request) },
+        activities.forgeflow,
+      ),
+      egress: Object.assign(bare, activities.egress),
+    },
+  });
+  const running = runWorkers(workers);
+  cleanup.add(() => running.stop());
+  return { client, clientOfWorker: new Client({ connection }), noOps };
+}
+
+/** The engine's own limit: workflows of one no-op activity, all started at once, to the end of the last. */
+export function bareEngine({ client, noOps }: Engine, startsAtOnce: number): Contender {
+  let started = 0;
+  return {
+    name: 'bare workflow',
+    scale: 1,
+    async run(amount) {
+      const limit = pLimit(startsAtOnce);
+      const before = await completedWorkflows(client);
+      noOps.made = 0;
+      const start = () =>
+        client.workflow.start<typeof bareWorkflow>('bareWorkflow', {
+          taskQueue: FORGEFLOW_QUEUE,
+          workflowId: `bare/${(started += 1)}`,
+        });
+      await Promise.all(Array.from({ length: amount }, () => limit(start)));
+      while (noOps.made < amount) await sleep(5);
+      await untilCompleted(client, before + amount);
+    },
+  };
+}
+
+/** Asked only at the end of a round, for asking costs the server something too. */
+export async function untilCompleted(client: Client, count: number): Promise<void> {
+  while ((await completedWorkflows(client)) < count) await sleep(20);
+}
+
+export async function completedWorkflows(client: Client): Promise<number> {
+  const { count } = await client.workflow.count('ExecutionStatus = "Completed"');
+  return count;
+}
