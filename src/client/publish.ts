@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 import { v7 as uuidv7, validate as isUuid } from 'uuid';
-import { type DeliveryToStart, deliveriesToStart, insertDeliveries, markStarted } from '../database/deliveries.ts';
-import { insertEvent } from '../database/events.ts';
-import { listInterests } from '../database/subscriptions.ts';
+import { type DeliveryToStart, deliveriesToStart, markStarted } from '../database/deliveries.ts';
+import { insertEvent, type NewEvent } from '../database/events.ts';
+import { type Interest, listInterests } from '../database/subscriptions.ts';
 import { PAYLOAD_LIMIT } from '../domain/delivery.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import { checkTopic, matchesTopic } from '../domain/topic-pattern.ts';
@@ -34,23 +34,37 @@ export async function publish(context: ClientContext, publication: Publication):
   const eventId = publication.id?.toLowerCase() ?? uuidv7();
   if (!isUuid(eventId)) throw invalid('id', `"${eventId}" is not a UUID`);
 
-  const stored = await context.db.transaction().execute(async (transaction) => {
-    const inserted = await insertEvent(transaction, { id: eventId, topic, payload });
-    if (!inserted) return false;
-    const interested = (await listInterests(transaction)).filter(({ patterns }) =>
-      patterns.some((pattern) => matchesTopic(pattern, topic)),
-    );
-    const deliveries = interested.map(({ id }) => ({ id: uuidv7(), subscriptionId: id, eventId }));
-    await insertDeliveries(transaction, deliveries, new Date());
-    return true;
-  });
+  const interests = await listInterests(context.db);
+  const interested = interests.filter(({ patterns }) => patterns.some((pattern) => matchesTopic(pattern, topic)));
+  const stored = await storeEvent(context, { id: eventId, topic, payload }, interested);
   // Also for a duplicate: whoever published it first may have died before it came this far.
-  await startAll(context, await deliveriesToStart(context.db, eventId));
-  return { eventId, duplicate: !stored };
+  await startAll(context, stored ?? (await deliveriesToStart(context.db, eventId)));
+  return { eventId, duplicate: stored === undefined };
+}
+
+/** @returns the deliveries that are to be started; undefined when the event was there already */
+export async function storeEvent(
+  { db }: ClientContext,
+  event: NewEvent,
+  interested: Interest[],
+): Promise<DeliveryToStart[] | undefined> {
+  const planned = interested.map(({ id, name, url }) => ({
+    id: uuidv7(),
+    subscriptionId: id,
+    subscription: name,
+    url,
+  }));
+  const stored = await insertEvent(db, event, planned);
+  return stored === undefined
+    ? undefined
+    : planned
+        .filter(({ id }) => stored.includes(id))
+        .map(({ id, subscription, url }) => ({ id, topic: event.topic, subscription, url, attemptCount: 0 }));
 }
 
 /** Starts the workflows of deliveries that are in the database. */
 export async function startAll({ db, temporal }: ClientContext, deliveries: DeliveryToStart[]): Promise<void> {
+  if (deliveries.length === 0) return;
   const limit = pLimit(STARTS_AT_ONCE);
   await Promise.all(deliveries.map((delivery) => limit(() => startDelivery(temporal, delivery))));
   await markStarted(

@@ -1,8 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { TestSendResult } from '../../activities/test-sends.ts';
 import { isUniqueViolation } from '../database/connection.ts';
-import { deliveriesToStart, endDeliveriesOf, insertDeliveries } from '../database/deliveries.ts';
-import { insertEvent } from '../database/events.ts';
+import { endDeliveriesOf } from '../database/deliveries.ts';
 import {
   deleteSubscription,
   findSubscription,
@@ -24,7 +23,7 @@ import { checkTargetUrl } from '../egress/address-guard.ts';
 import { generateSecret } from '../egress/sign.ts';
 import { runTestSend, wakeDeliveriesOf } from '../temporal/deliveries.ts';
 import type { ClientContext } from './context.ts';
-import { startAll } from './publish.ts';
+import { startAll, storeEvent } from './publish.ts';
 
 /** Times are ISO 8601, absent is null. */
 export interface Subscription {
@@ -166,19 +165,14 @@ export class Subscriptions {
 
   /** A delivery of topic `ping`, whatever the subscription's patterns. @throws Refusal `conflict` when it is paused */
   async ping(name: string): Promise<{ eventId: string; deliveryId: string }> {
-    const { db } = this.#context;
     const subscription = await this.#find(name);
-    if (subscription.state === 'paused') {
-      throw new Refusal('conflict', `subscription "${name}" is paused; enable it first, or try "subscriptions test"`);
-    }
-    const eventId = uuidv7();
-    const deliveryId = uuidv7();
-    await db.transaction().execute(async (transaction) => {
-      await insertEvent(transaction, { id: eventId, topic: 'ping', payload: '{"ping": true}' });
-      await insertDeliveries(transaction, [{ id: deliveryId, subscriptionId: subscription.id, eventId }], new Date());
-    });
-    await startAll(this.#context, await deliveriesToStart(db, eventId));
-    return { eventId, deliveryId };
+    if (subscription.state === 'paused') throw paused(name);
+    const event = { id: uuidv7(), topic: 'ping', payload: '{"ping": true}' };
+    const deliveries = (await storeEvent(this.#context, event, [subscription])) ?? [];
+    const [delivery] = deliveries;
+    if (delivery === undefined) throw paused(name); // just now
+    await startAll(this.#context, deliveries);
+    return { eventId: event.id, deliveryId: delivery.id };
   }
 
   async #find(name: string): Promise<SubscriptionRow> {
@@ -198,6 +192,10 @@ function found(name: string, row: SubscriptionRow | undefined): SubscriptionRow 
 
 function missing(name: string): Refusal {
   return new Refusal('not_found', `there is no subscription "${name}"`);
+}
+
+function paused(name: string): Refusal {
+  return new Refusal('conflict', `subscription "${name}" is paused; enable it first, or try "subscriptions test"`);
 }
 
 function checkPatterns(patterns: string[]): string[] {

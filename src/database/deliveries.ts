@@ -2,32 +2,8 @@ import { sql } from 'kysely';
 import { DEACTIVATED_DETAIL, type DeliveryState } from '../domain/delivery.ts';
 import type { Database } from './connection.ts';
 
-export interface NewDelivery {
-  id: string;
-  subscriptionId: string;
-  eventId: string;
-}
-
-/** Writes the deliveries of an event in one statement; those that exist already stay as they are. */
-export async function insertDeliveries(db: Database, deliveries: NewDelivery[], dateCreated: Date): Promise<void> {
-  if (deliveries.length === 0) return;
-  await db
-    .insertInto('deliveries')
-    .values(
-      deliveries.map(({ id, subscriptionId, eventId }) => ({
-        id,
-        subscription_id: subscriptionId,
-        event_id: eventId,
-        date_created: dateCreated,
-      })),
-    )
-    .onConflict((conflict) => conflict.constraint('deliveries_event_subscription').doNothing())
-    .execute();
-}
-
 export interface DeliveryToStart {
   id: string;
-  eventId: string;
   topic: string;
   subscription: string;
   url: string;
@@ -42,7 +18,6 @@ function selectToStart(db: Database) {
     .innerJoin('subscriptions as subscription', 'subscription.id', 'delivery.subscription_id')
     .select([
       'delivery.id',
-      'event.id as eventId',
       'event.topic',
       'subscription.name as subscription',
       'subscription.url',

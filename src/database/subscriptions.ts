@@ -45,12 +45,17 @@ export async function listSubscriptions(db: Database): Promise<SubscriptionRow[]
 export interface Interest {
   id: string;
   name: string;
+  url: string;
   patterns: string[];
 }
 
 /** Who is to be told of events. */
 export async function listInterests(db: Database): Promise<Interest[]> {
-  return db.selectFrom('subscriptions').select(['id', 'name', 'patterns']).where('state', '!=', 'paused').execute();
+  return db
+    .selectFrom('subscriptions')
+    .select(['id', 'name', 'url', 'patterns'])
+    .where('state', '!=', 'paused')
+    .execute();
 }
 
 export async function updateSubscription(

@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
-import { insertDeliveries } from '../../src/database/deliveries.ts';
 import { insertEvent } from '../../src/database/events.ts';
 import { insertSubscription } from '../../src/database/subscriptions.ts';
 import { generateSecret } from '../../src/egress/sign.ts';
@@ -27,8 +26,7 @@ export async function insertPendingDelivery(db: ForgeflowDatabase, url: string):
     headersSealed: testSealer.seal('{}'),
     secretSealed: testSealer.seal(secret),
   });
-  await insertEvent(db, { id: eventId, topic: 'a.b', payload: '{"n": 1}' });
-  await insertDeliveries(db, [{ id: deliveryId, subscriptionId, eventId }], new Date());
+  await insertEvent(db, { id: eventId, topic: 'a.b', payload: '{"n": 1}' }, [{ id: deliveryId, subscriptionId }]);
   return { deliveryId, subscriptionId, eventId, secret };
 }
 
