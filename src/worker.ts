@@ -37,13 +37,17 @@ export async function startWorkerProcess({
     },
   });
   const sealer = createSealer(secretsKey);
-  await checkDatabase(db, sealer);
+  const { connection, namespace } = await checkDatabase(db, sealer)
+    .then(() => connectWorkers(config))
+    .catch(async (error: unknown) => {
+      await db.destroy(); // or its connections would keep the process alive for a while
+      throw error;
+    });
   const sender = createSender({
     guard: createAddressGuard(config.deliveryAllowedNetworks),
     timeoutMs: config.deliveryTimeoutMs,
     proxy: config.deliveryProxy,
   });
-  const { connection, namespace } = await connectWorkers(config);
   const workers = await createWorkers({
     connection,
     namespace,

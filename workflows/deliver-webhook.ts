@@ -93,11 +93,13 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
   }
 
   try {
-    // A signal that comes while the last attempt is being made may say that the delivery was queued again: look once more.
+    // A signal that comes when the delivery seems to be over may say that it was queued again: look once more. So nothing
+    // is awaited between the last look at it and the end.
     do {
       await attempt();
       show();
       if (isPending()) await waitForNextAttempt();
+      else await condition(() => allHandlersFinished() || isWoken());
     } while (isPending() || isWoken());
   } catch (error) {
     if (!isCancellation(error)) throw error;
@@ -106,7 +108,6 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
     throw error;
   }
   show();
-  await condition(allHandlersFinished);
   if (status.state === 'failed') {
     throw ApplicationFailure.create({
       type: 'WebhookDeliveryFailure',

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   cancelDeliverySignal,
@@ -140,4 +141,18 @@ test('D6 retries asked for while an attempt is in flight make one attempt more, 
   expect(await forgeflow.deliveries.show(delivery.id)).toMatchObject({ pending: true, attemptCount: 2 });
   expect(held.requests.length).toBe(2);
   await held.close();
+});
+
+test('D6 a retry that is asked for while only a slow cancellation keeps the workflow open is answered, and the workflow ends', async () => {
+  const { database } = environment;
+  const { id, handle } = await mendedDelivery();
+  await database.db.updateTable('deliveries').set({ state: 'cancelled' }).where('id', '=', id).execute();
+  const holder = await database.db.startTransaction().execute();
+  await sql`lock table deliveries in exclusive mode`.execute(holder); // reading goes on, writing waits
+  await handle.signal(cancelDeliverySignal);
+  await handle.signal(retryNowSignal);
+  await expect.poll(async () => (await handle.query(deliveryStatusQuery)).state).toBe('cancelled');
+  expect(await handle.executeUpdate(retryNowUpdate)).toMatchObject({ state: 'cancelled', attemptCount: 1 });
+  await holder.rollback().execute();
+  expect(await untilClosed({ handle })).toBe('COMPLETED');
 });
