@@ -1,10 +1,18 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+
+// Below the range from which systems take the ports of outgoing connections (32768 and up on Linux): one of those could
+// be taken in the moment between our look at it and the server's.
+const LOWEST = 10_000;
+const HIGHEST = 32_767;
 
 /** A port of 127.0.0.1 that nobody listens on now. */
 export async function freePort(): Promise<number> {
-  const port = await tryPort(0);
-  if (port === null) throw new Error('no free port on 127.0.0.1');
-  return port;
+  for (let tries = 0; tries < 100; tries++) {
+    const port = await tryPort(randomInt(LOWEST, HIGHEST + 1));
+    if (port !== null) return port;
+  }
+  throw new Error('no free port on 127.0.0.1');
 }
 
 /** The wanted port if it is free, else another. */
