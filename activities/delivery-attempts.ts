@@ -1,27 +1,30 @@
-import { Context, heartbeat, log } from '@temporalio/activity';
-import pRetry from 'p-retry';
-import {
-  type AttemptCase,
-  type AttemptRecord,
-  loadAttemptCase,
-  recordAttempt,
-  type StandingDelivery,
-} from '../src/database/attempts.ts';
-import { type ForgeflowDatabase, isConnectionFault } from '../src/database/connection.ts';
-import { endDeliveriesOf, endDelivery } from '../src/database/deliveries.ts';
-import { disableSubscription, keepBooks } from '../src/database/subscriptions.ts';
-import { DEACTIVATED_DETAIL, type DeliveryState, judgeAttempt, type Verdict } from '../src/domain/delivery.ts';
+import { Context, heartbeat } from '@temporalio/activity';
+import { holdDelivery } from '../src/database/admission.ts';
+import { type AttemptCase, loadAttemptCase, type StandingDelivery } from '../src/database/attempts.ts';
+import { claimProbe } from '../src/database/circuit-breaker.ts';
+import type { ForgeflowDatabase } from '../src/database/connection.ts';
+import { endDelivery } from '../src/database/deliveries.ts';
+import { PROBE_LEASE_MS } from '../src/domain/circuit-breaker.ts';
+import { DEACTIVATED_DETAIL, type DeliveryState, judgeAttempt } from '../src/domain/delivery.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
+import type { EgressGate } from '../src/egress/gate.ts';
 import type { Sender } from '../src/egress/send.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import type { Sealer } from '../src/secrets/sealer.ts';
+import { recordPatiently } from './attempt-records.ts';
 import { webhookDeliveryRetry } from './failures.ts';
 import { openHeaders, openSecrets } from './sealed-subscription.ts';
+import { keepBooks } from './subscription-books.ts';
 
 export interface DeliveryAttemptsDependencies {
   db: ForgeflowDatabase;
   sender: Sender;
   sealer: Sealer;
+  gate: EgressGate;
+  /** So many failures in a row trip a subscription's circuit breaker. */
+  breakerFailures: number;
+  /** Told of every attempt that was made. */
+  observe: (outcome: Outcome) => void;
 }
 
 export interface AttemptRequest {
@@ -39,17 +42,18 @@ export interface AttemptResult {
   failureDetail: string | null;
   /** Null when nothing was sent. */
   sentAt: string | null;
+  /** Null when it is over; and when it is pending and held back, until a relay wakes its workflow. */
   nextAttemptAt: string | null;
 }
 
 export type DeliveryAttempts = ReturnType<typeof createDeliveryAttempts>;
 
 const HEARTBEAT_MS = 2_000;
-const BOOKS_EVERY_MS = 1_000;
-/** How long a finished attempt waits for a database that is away, before the attempt counts as not made. */
-const RECORDING_PATIENCE_MS = 60_000;
+/** How long an attempt waits for a place among the requests in flight before it is put back. */
+const GATE_PATIENCE_MS = 20_000;
 
-export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsDependencies) {
+export function createDeliveryAttempts(dependencies: DeliveryAttemptsDependencies) {
+  const { db, sender, sealer, gate, breakerFailures, observe } = dependencies;
   return {
     /**
      * One HTTP request of a delivery, and the record of it. What the receiver does is the result.
@@ -67,27 +71,62 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
     },
   };
 
-  async function attempt({ deliveryId, number, askedAt }: AttemptRequest): Promise<AttemptResult> {
+  async function attempt(request: AttemptRequest): Promise<AttemptResult> {
+    const { deliveryId, number, askedAt } = request;
+    const signal = abandoned();
+    const before = await look(request);
+    if (isResult(before)) return before;
+    const place = await gate.enter(before.subscriptionId, GATE_PATIENCE_MS);
+    if (place === null) return hold(deliveryId);
+    let found: AttemptCase;
+    let sentAt: Date;
+    let outcome: Outcome;
+    try {
+      const now = place.waited ? await look(request) : before;
+      if (isResult(now)) return now;
+      found = now;
+      sentAt = new Date(Math.max(Date.now(), Date.parse(askedAt)));
+      if (found.subscriptionState === 'tripped' && !(await mayProbe(deliveryId, found, sentAt)))
+        return await hold(deliveryId);
+      outcome = await send(deliveryId, number, found, signal);
+    } finally {
+      place.leave();
+    }
+    observe(outcome);
+    const windowStartedAt = found.windowStartedAt ?? sentAt;
+    const verdict = judgeAttempt(outcome, windowStartedAt.getTime(), sentAt.getTime() + outcome.durationMs);
+    const made = { deliveryId, number, sentAt, outcome, verdict };
+    const recorded = await recordPatiently(db, made, found.subscriptionId, signal);
+    await keepBooks(db, { deliveryId, before: found, sentAt, outcome, verdict }, breakerFailures);
+    return recorded === undefined ? GONE : standing(recorded, sentAt);
+  }
+
+  /** @returns what there is to send; or the attempt's result, where there is nothing to send */
+  async function look({ deliveryId, number }: AttemptRequest): Promise<AttemptCase | AttemptResult> {
     const found = await loadAttemptCase(db, deliveryId, number);
     if (found === undefined) return GONE;
     // An earlier try of ours sent it and wrote it down, but its worker died before Temporal heard of it.
     if (found.alreadySentAt !== null) return standing(found, found.alreadySentAt);
     if (found.state !== 'pending') return standing(found, null);
-    if (found.subscriptionState === 'paused') {
-      await endDelivery(db, deliveryId, 'failed', DEACTIVATED_DETAIL);
-      return { ...GONE, state: 'failed', failureDetail: DEACTIVATED_DETAIL };
-    }
-
-    const sentAt = new Date(Math.max(Date.now(), Date.parse(askedAt)));
-    const outcome = await send(deliveryId, number, found);
-    const windowStartedAt = found.windowStartedAt ?? sentAt;
-    const verdict = judgeAttempt(outcome, windowStartedAt.getTime(), sentAt.getTime() + outcome.durationMs);
-    const recorded = await record({ deliveryId, number, sentAt, outcome, verdict }, found.subscriptionId);
-    if (booksChange(found, sentAt, verdict)) await keepBooksAnyway(found.subscriptionId, sentAt, verdict.failureDetail);
-    return recorded === undefined ? GONE : standing(recorded, sentAt);
+    if (found.subscriptionState !== 'paused') return found;
+    await endDelivery(db, deliveryId, 'failed', DEACTIVATED_DETAIL);
+    return { ...GONE, state: 'failed', failureDetail: DEACTIVATED_DETAIL };
   }
 
-  async function send(deliveryId: string, number: number, found: AttemptCase): Promise<Outcome> {
+  async function mayProbe(deliveryId: string, { subscriptionId }: AttemptCase, at: Date): Promise<boolean> {
+    return claimProbe(db, { subscriptionId, deliveryId, at, leaseMs: PROBE_LEASE_MS });
+  }
+
+  /** Nothing is sent now: the delivery waits until a relay finds room for it, and wakes its workflow. */
+  async function hold(deliveryId: string): Promise<AttemptResult> {
+    const held = await holdDelivery(db, deliveryId);
+    if (held !== undefined)
+      return { state: 'pending', failureDetail: held.failureDetail, sentAt: null, nextAttemptAt: null };
+    const found = await loadAttemptCase(db, deliveryId, 0); // it was ended just now
+    return found === undefined ? GONE : standing(found, null);
+  }
+
+  async function send(deliveryId: string, number: number, found: AttemptCase, signal: AbortSignal): Promise<Outcome> {
     const webhook = webhookRequest({
       url: found.url,
       id: deliveryId,
@@ -99,52 +138,8 @@ export function createDeliveryAttempts({ db, sender, sealer }: DeliveryAttemptsD
       secrets: openSecrets(sealer, found),
       headers: openHeaders(sealer, found.headersSealed),
     });
-    return await sender.post(webhook, abandoned());
+    return await sender.post(webhook, signal);
   }
-
-  /** A database that restarts just now would cost the receiver a second copy of the request: waited for, briefly. */
-  async function record(attempt: AttemptRecord, subscriptionId: string): Promise<StandingDelivery | undefined> {
-    const write = attempt.verdict.disablesSubscription ? recordAndDisable : recordAttempt;
-    return pRetry(() => write(db, attempt, subscriptionId), {
-      shouldRetry: ({ error }) => isConnectionFault(error),
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 100,
-      maxTimeout: 2_000,
-      maxRetryTime: RECORDING_PATIENCE_MS,
-    });
-  }
-
-  /** The receiver is gone for good: all that is on its way to it ends, together with this attempt or not at all. */
-  async function recordAndDisable(
-    database: ForgeflowDatabase,
-    attempt: AttemptRecord,
-    subscriptionId: string,
-  ): Promise<StandingDelivery | undefined> {
-    return database.transaction().execute(async (transaction) => {
-      const recorded = await recordAttempt(transaction, attempt);
-      await disableSubscription(transaction, subscriptionId);
-      await endDeliveriesOf(transaction, subscriptionId);
-      return recorded;
-    });
-  }
-
-  /** A bookkeeping fault never fails a delivery. */
-  async function keepBooksAnyway(subscriptionId: string, at: Date, error: string | null): Promise<void> {
-    try {
-      await keepBooks(db, subscriptionId, at, error);
-    } catch (fault) {
-      log.warn('bookkeeping of a subscription failed', { subscriptionId, fault: String(fault) });
-    }
-  }
-}
-
-/**
- * Whether there is news for the subscription's books. In a burst of successes every delivery would lock and write the
- * same row; one a second says as much.
- */
-function booksChange(before: AttemptCase, at: Date, { failureDetail }: Verdict): boolean {
-  if (failureDetail !== null || before.consecutiveFailures > 0) return true;
-  return before.lastSuccessAt === null || at.getTime() - before.lastSuccessAt.getTime() >= BOOKS_EVERY_MS;
 }
 
 /**
@@ -159,6 +154,10 @@ function abandoned(): AbortSignal {
     controller.abort(new Error(`attempt ${context.info.activityId} was broken off`));
   });
   return controller.signal;
+}
+
+function isResult(looked: AttemptCase | AttemptResult): looked is AttemptResult {
+  return !('payload' in looked);
 }
 
 const GONE: AttemptResult = { state: 'deleted', failureDetail: null, sentAt: null, nextAttemptAt: null };

@@ -5,7 +5,14 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { fastForward } from '../src/dev/fast-forward.ts';
 import { cancelDeliveryUpdate } from '../workflows/messages.ts';
-import { DEAD_URL, deliverTo, sleepingDelivery, subscribe, untilClosed } from '../test/support/deliveries.ts';
+import {
+  DEAD_URL,
+  deliverTo,
+  sleepingDelivery,
+  subscribe,
+  untilClosed,
+  untilDelivery,
+} from '../test/support/deliveries.ts';
 import { type Environment, startEnvironment } from '../test/support/environment.ts';
 import { startReceiver } from '../test/support/receiver.ts';
 import { startSharedServices } from '../test/support/services.ts';
@@ -65,6 +72,23 @@ const scenarios: Record<string, (environment: Environment) => Promise<WorkflowHa
     const { handle, subscription } = await sleepingDelivery(forgeflow);
     await forgeflow.subscriptions.pause(subscription.name);
     await untilClosed({ handle });
+    return handle;
+  },
+  async 'deliver-webhook-held-and-released'({ forgeflow, database }) {
+    const receiver = await startReceiver();
+    const delivery = await sleepingDelivery(forgeflow);
+    const { id, handle, subscription } = delivery;
+    await forgeflow.subscriptions.update(subscription.name, { url: receiver.url });
+    await database.db
+      .updateTable('subscriptions')
+      .set({ state: 'tripped', tripped_at: new Date(), next_probe_at: new Date(Date.now() + 24 * HOUR) })
+      .where('name', '=', subscription.name)
+      .execute();
+    await fastForward(forgeflow.temporal, handle.workflowId, HOUR);
+    await untilDelivery(forgeflow, id, ({ nextAttemptAt }) => nextAttemptAt === null);
+    await forgeflow.subscriptions.enable(subscription.name);
+    await untilClosed({ handle });
+    await receiver.close();
     return handle;
   },
   async 'test-subscription'({ forgeflow }) {

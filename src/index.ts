@@ -1,7 +1,7 @@
 export { ForgeflowClient } from './client/forgeflow-client.ts';
 export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } from './client/deliveries.ts';
-export type { Publication, PublishedEvent } from './client/publish.ts';
-export type { SystemStatus } from './client/status.ts';
+export type { Publication, PublishedEvent } from './bus/outbox.ts';
+export type { Backlog, QueueStatus, SystemStatus, TrippedStatus } from './client/status.ts';
 export type {
   NewSubscriptionInput,
   Subscription,

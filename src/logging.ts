@@ -17,8 +17,12 @@ export function createLogger(level: string): Logger {
   });
 }
 
-/** The SDK tells at length how its workers come up, and warns of an egress worker that it has no workflows, as is meant. */
+/**
+ * The SDK tells at length how its workers come up, warns of an egress worker that it has no workflows, as is meant, and of
+ * each call that it tries again while Temporal is away, which the bus says once.
+ */
 function quieter(level: string, message: string, meta: object): boolean {
+  if ('target' in meta && meta.target === 'temporalio_client::retry') return true;
   if (!('sdkComponent' in meta) || meta.sdkComponent !== 'worker') return false;
   return level === 'INFO' || message.startsWith('No workflows registered');
 }

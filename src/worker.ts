@@ -1,71 +1,105 @@
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pRetry from 'p-retry';
 import { createActivities } from '../activities/index.ts';
+import { type RelayOptions, startRelay } from './bus/relay.ts';
 import { type Config, ConfigError, required } from './config.ts';
-import { type ForgeflowDatabase, openDatabase } from './database/connection.ts';
+import { type ForgeflowDatabase, isConnectionFault, openDatabase } from './database/connection.ts';
 import { pendingMigrations } from './database/migrate.ts';
-import { anySealedSecret } from './database/subscriptions.ts';
+import { someSealedSecrets } from './database/subscriptions.ts';
 import { createAddressGuard } from './egress/address-guard.ts';
+import { EgressGate } from './egress/gate.ts';
 import { createSender } from './egress/send.ts';
+import { freePort } from './free-port.ts';
 import type { Logger } from './logging.ts';
+import { attemptResult } from './metrics/attempt-result.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
+import { startMetricsServer } from './metrics/server.ts';
 import { createSealer, type Sealer } from './secrets/sealer.ts';
-import { connectWorkers } from './temporal/worker-connection.ts';
-import type { TaskQueue } from './temporal/task-queues.ts';
-import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from './temporal/worker.ts';
+import { UnreachableError } from './temporal/connection.ts';
+import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
+import { FORGEFLOW_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
+import {
+  createWorkers,
+  installRuntime,
+  releaseRuntime,
+  type RunningWorkers,
+  runWorkers,
+  type WorkersOptions,
+} from './temporal/worker.ts';
 
 export interface WorkerProcessOptions {
   config: Config;
   queues: readonly TaskQueue[];
   logger: Logger;
   /** How long a shutdown waits for attempts in flight, in ms; as long as an attempt can take when left out. */
-  graceMs?: number;
+  graceMs?: number | undefined;
+  /** Whether something else in this process serves its metrics, besides `METRICS_PORT`. */
+  servesMetrics?: boolean;
 }
 
-/** Puts a worker process together: configuration in, workers at work out. @throws ConfigError for what is missing */
+export interface WorkerProcess extends RunningWorkers {
+  metrics: Metrics;
+}
+
+/**
+ * Puts a worker process together: configuration in, workers at work out. Waits for a Postgres or Temporal that is away.
+ * @throws ConfigError for what is missing
+ */
 export async function startWorkerProcess({
   config,
   queues,
   logger,
   graceMs,
-}: WorkerProcessOptions): Promise<RunningWorkers> {
+  servesMetrics = false,
+}: WorkerProcessOptions): Promise<WorkerProcess> {
   const databaseUrl = required('DATABASE_URL', config.databaseUrl);
   const secretsKey = required('SECRETS_KEY', config.secretsKey, 'it is not set (make one: openssl rand -base64 32)');
-  installRuntime(logger, config.metricsPort);
+  // The SDK has an exporter of its own; what it says is served together with ours.
+  const sdkMetricsPort = config.metricsPort === undefined && !servesMetrics ? undefined : await freePort();
+  installRuntime(logger, sdkMetricsPort);
   const db = openDatabase(databaseUrl, {
-    // Each attempt reads, then writes; a few more for the quick activities.
-    maxConnections: Math.min(config.egressConcurrency, 20) + 5,
+    // Each attempt reads, then writes; a few more for the relay and the quick activities.
+    maxConnections: Math.min(config.egressConcurrency, 20) + 10,
     onIdleError: (error) => {
-      logger.warn('a database connection broke', { problem: error.message });
+      logger.debug('a database connection broke', { problem: error.message });
     },
   });
   const sealer = createSealer(secretsKey);
-  const { connection, namespace } = await checkDatabase(db, sealer)
-    .then(() => connectWorkers(config))
+  const { connection, namespace, client } = await onceAvailable(logger, () => checkDatabase(db, sealer))
+    .then(() => onceAvailable(logger, () => connectWorkers(config)))
     .catch(async (error: unknown) => {
-      await db.destroy(); // or its connections would keep the process alive for a while
+      // Or they would keep the process alive.
+      await db.destroy();
+      await releaseRuntime();
       throw error;
     });
-  const sender = createSender({
-    guard: createAddressGuard(config.deliveryAllowedNetworks),
-    timeoutMs: config.deliveryTimeoutMs,
-    proxy: config.deliveryProxy,
+  const metrics = createMetrics({
+    db,
+    ...(sdkMetricsPort === undefined ? {} : { sdkMetricsUrl: `http://127.0.0.1:${sdkMetricsPort}/metrics` }),
   });
-  const workers = await createWorkers({
-    connection,
-    namespace,
-    activities: createActivities({ db, sender, sealer }),
+  const running = await assembleWorkers({
+    config,
     queues,
-    egressConcurrency: config.egressConcurrency,
-    graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
+    logger,
+    db,
+    databaseUrl,
+    sealer,
+    temporal: { connection, namespace, client },
+    metrics,
+    graceMs,
   });
-  const running = runWorkers(workers);
-  const release = async (): Promise<void> => {
-    await sender.close();
+  const server =
+    config.metricsPort === undefined ? undefined : await startMetricsServer({ port: config.metricsPort, metrics });
+  const done = running.done.finally(async () => {
+    await server?.stop();
     await connection.close();
     await db.destroy();
-  };
-  const done = running.done.finally(release);
+  });
   done.catch(() => undefined);
   return {
     done,
+    metrics,
     async stop() {
       await running.stop();
       await done.catch(() => undefined);
@@ -73,14 +107,117 @@ export async function startWorkerProcess({
   };
 }
 
+export interface WorkerParts extends Omit<WorkerProcessOptions, 'servesMetrics'> {
+  db: ForgeflowDatabase;
+  databaseUrl: string;
+  sealer: Sealer;
+  temporal: WorkerConnection;
+  metrics: Metrics;
+  /** Where the workflows' code comes from, and how often the relay looks, where that is not as usual. */
+  workflows?: WorkersOptions['workflows'] | undefined;
+  intervals?: RelayOptions['intervals'];
+}
+
+/** How long the workers wait for the relay before they end too: while Temporal is away it takes ten seconds and more. */
+const RELAY_ENDS_WITHIN_MS = 3_000;
+
+/** Workers and relay on connections that are there, and are left open at the end. */
+export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorkers> {
+  const { config, queues, logger, db, databaseUrl, sealer, temporal, metrics, graceMs, workflows, intervals } = parts;
+  const sender = createSender({
+    guard: createAddressGuard(config.deliveryAllowedNetworks),
+    timeoutMs: config.deliveryTimeoutMs,
+    proxy: config.deliveryProxy,
+  });
+  const gate = new EgressGate({
+    total: config.egressConcurrency,
+    perSubscription: config.egressConcurrencyPerSubscription,
+  });
+  const workers = await createWorkers({
+    connection: temporal.connection,
+    namespace: temporal.namespace,
+    activities: createActivities({
+      db,
+      sender,
+      sealer,
+      gate,
+      breakerFailures: config.breakerFailures,
+      observe: (outcome) => {
+        metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
+      },
+    }),
+    queues,
+    egressConcurrency: config.egressConcurrency,
+    graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
+    workflows,
+  });
+  const running = runWorkers(workers);
+  // It starts workflows, which workers of this process may take over at once; so it is not run where these are not served.
+  const relay = queues.includes(FORGEFLOW_QUEUE)
+    ? startRelay({
+        db,
+        databaseUrl,
+        temporal: temporal.client,
+        logger,
+        workerName: `${process.pid}@${hostname()}`,
+        onStop: () => void stop(),
+        intervals,
+      })
+    : undefined;
+  const done = running.done.finally(async () => {
+    await relay?.stop();
+    gate.close();
+    await sender.close();
+  });
+  done.catch(() => undefined);
+
+  async function stop(): Promise<void> {
+    const relayEnded = relay?.stop(); // first: it would go on to hand out work, and some of that to this process
+    gate.close(); // attempts that wait for a place are put back, instead of holding up the end
+    await Promise.race([relayEnded, sleep(RELAY_ENDS_WITHIN_MS, undefined, { ref: false })]);
+    await running.stop();
+    await relayEnded;
+    await done.catch(() => undefined);
+  }
+  return { done, stop };
+}
+
+/** Nothing is lost while Postgres or Temporal are away, so a worker that starts meanwhile waits for them, as it would later. */
+async function onceAvailable<T>(logger: Logger, attempt: () => Promise<T>): Promise<T> {
+  return pRetry(attempt, {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 250,
+    maxTimeout: 5_000,
+    shouldRetry: ({ error }) => isAway(error),
+    onFailedAttempt({ error, attemptNumber }) {
+      if (attemptNumber === 1 && isAway(error))
+        logger.warn('the worker is idle until its services answer', { problem: error.message });
+    },
+  });
+}
+
+function isAway(error: unknown): boolean {
+  return isConnectionFault(error) || error instanceof UnreachableError;
+}
+
 /** What would make every attempt fail is better said at once. */
 async function checkDatabase(db: ForgeflowDatabase, sealer: Sealer): Promise<void> {
   const pending = await pendingMigrations(db);
   if (pending.length > 0) throw new Error(`the database lacks ${pending.join(', ')}; run "forgeflow migrate" first`);
-  const sealed = await anySealedSecret(db);
-  try {
-    if (sealed !== undefined) sealer.open(sealed);
-  } catch {
+  const sealed = await someSealedSecrets(db, KEY_TRIED_ON);
+  if (sealed.length > 0 && !sealed.some((secret) => opens(sealer, secret))) {
     throw new ConfigError('SECRETS_KEY', 'it is not the key that the secrets in the database were sealed with');
+  }
+}
+
+/** One secret that does not open is the trouble of its subscription alone; when none of so many does, it is the key. */
+const KEY_TRIED_ON = 20;
+
+function opens(sealer: Sealer, sealed: Buffer): boolean {
+  try {
+    sealer.open(sealed);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -80,7 +80,12 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
   }
 
   async function waitForNextAttempt(): Promise<void> {
-    const delayMs = Math.max(0, Date.parse(status.nextAttemptAt ?? '') - Date.now());
+    // Held back, by the circuit breaker of its subscription or for want of room: a relay wakes it.
+    if (status.nextAttemptAt === null) {
+      await condition(() => isWoken() || !isPending());
+      return;
+    }
+    const delayMs = Math.max(0, Date.parse(status.nextAttemptAt) - Date.now());
     await condition(() => isWoken() || !isPending(), delayMs, { summary: `retry in ${formatDelay(delayMs)}` });
   }
 
@@ -120,11 +125,15 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
 
 /** The details text of the Web UI, in its Markdown. */
 function describe({ state, attemptCount, failureDetail, lastAttemptAt, nextAttemptAt }: DeliveryStatus): string {
+  const isHeld = state === 'pending' && nextAttemptAt === null;
   return [
     `**${state}** after ${attemptCount} attempt${attemptCount === 1 ? '' : 's'}`,
     lastAttemptAt === null ? null : `last attempt: ${lastAttemptAt}`,
     failureDetail === null ? null : `last outcome: ${failureDetail}`,
     nextAttemptAt === null ? null : `next attempt: ${nextAttemptAt}`,
+    isHeld
+      ? 'held back until its subscription can take it: its circuit breaker is open, or too many are in flight'
+      : null,
   ]
     .filter((line) => line !== null)
     .join('\n\n');

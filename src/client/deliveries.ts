@@ -3,15 +3,18 @@ import { type AttemptRow, listAttempts } from '../database/attempts.ts';
 import {
   endDelivery,
   findDeliveryState,
+  announceDeliveries,
   markStarted,
   pendingDelivery,
+  reopenDeliveriesSince,
   reopenDelivery,
-  unsuccessfulSince,
 } from '../database/deliveries.ts';
 import { type DeliveryEntry, findDelivery, listDeliveries } from '../database/delivery-log.ts';
+import { nominateProbe } from '../database/circuit-breaker.ts';
 import { findSubscription } from '../database/subscriptions.ts';
 import { CANCELLED_DETAIL, type DeliveryState } from '../domain/delivery.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
+import { reach } from '../temporal/connection.ts';
 import { wakeDelivery, wakeOrStartDelivery } from '../temporal/deliveries.ts';
 import type { ClientContext } from './context.ts';
 
@@ -91,7 +94,14 @@ export class Deliveries {
     const state = await this.#state(id);
     if (state !== 'pending')
       throw new Refusal('conflict', `delivery ${id} is ${state}, not pending; "redeliver" queues it again`);
-    await this.#wake(id);
+    const { db, temporal } = this.#context;
+    const delivery = await pendingDelivery(db, id);
+    if (delivery !== undefined) {
+      await reach(temporal);
+      await nominateProbe(db, id); // an open circuit breaker does not hold up who knows better
+      await wakeOrStartDelivery(temporal, delivery);
+      await markStarted(db, id);
+    }
     return this.show(id);
   }
 
@@ -101,35 +111,30 @@ export class Deliveries {
    * @throws Refusal `conflict` when it is pending
    */
   async redeliver(id: string, { reset = true }: { reset?: boolean } = {}): Promise<Delivery> {
+    const { db } = this.#context;
     await this.#state(id);
-    if (!(await reopenDelivery(this.#context.db, id, reset))) {
+    if (!(await reopenDelivery(db, id, reset))) {
       throw new Refusal('conflict', `delivery ${id} is pending; "retry" makes it try now`);
     }
-    await this.#wake(id);
+    await nominateProbe(db, id);
+    await announceDeliveries(db);
     return this.show(id);
   }
 
   /**
-   * Queues again what failed, or was cancelled, of a subscription since then.
-   * @param progress told after each one
+   * Queues again what failed, or was cancelled, of a subscription and was created since then: all of it at once, to go
+   * out as fast as its receiver takes it.
    */
   async redeliverSince(
     subscription: string,
     since: Date,
-    { reset = true, progress }: { reset?: boolean; progress?: (done: number, total: number) => void } = {},
+    { reset = true }: { reset?: boolean } = {},
   ): Promise<{ redelivered: number }> {
     const { db } = this.#context;
     const row = await findSubscription(db, subscription);
     if (row === undefined) throw new Refusal('not_found', `there is no subscription "${subscription}"`);
-    const ids = await unsuccessfulSince(db, row.id, since);
-    let redelivered = 0;
-    for (const [index, id] of ids.entries()) {
-      if (await reopenDelivery(db, id, reset)) {
-        await this.#wake(id);
-        redelivered += 1;
-      }
-      progress?.(index + 1, ids.length);
-    }
+    const redelivered = await reopenDeliveriesSince(db, row.id, since, reset);
+    await announceDeliveries(db);
     return { redelivered };
   }
 
@@ -148,14 +153,6 @@ export class Deliveries {
     const state = isUuid(id) ? await findDeliveryState(this.#context.db, id) : undefined;
     if (state === undefined) throw missing(id);
     return state;
-  }
-
-  async #wake(id: string): Promise<void> {
-    const { db, temporal } = this.#context;
-    const delivery = await pendingDelivery(db, id);
-    if (delivery === undefined) return; // over in the meantime
-    await wakeOrStartDelivery(temporal, delivery);
-    await markStarted(db, [id]);
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Client } from '@temporalio/client';
+import { type PublishedEvent, publish, type Publication } from '../bus/outbox.ts';
 import { type Config, loadConfig, required } from '../config.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createAddressGuard } from '../egress/address-guard.ts';
 import { createSealer } from '../secrets/sealer.ts';
-import { connectClient } from '../temporal/connection.ts';
+import { connectClientLater } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
-import { type PublishedEvent, publish, type Publication } from './publish.ts';
 import { readStatus, type SystemStatus } from './status.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -34,6 +34,7 @@ export class ForgeflowClient {
    * @param config the settings, read from the environment when left out
    * @throws ConfigError that names the setting that is missing or wrong
    */
+  // eslint-disable-next-line @typescript-eslint/require-await -- part of the published interface
   static async connect(config: Config = loadConfig()): Promise<ForgeflowClient> {
     const databaseUrl = required(
       'DATABASE_URL',
@@ -45,7 +46,7 @@ export class ForgeflowClient {
       config.secretsKey,
       'it is not set; it must be the key that the workers have',
     );
-    const temporal = await connectClient(config);
+    const temporal = connectClientLater(config);
     const guard = createAddressGuard(config.deliveryAllowedNetworks);
     return new ForgeflowClient({ db: openDatabase(databaseUrl), temporal, sealer: createSealer(secretsKey), guard });
   }
@@ -55,9 +56,9 @@ export class ForgeflowClient {
     return this.#context.temporal;
   }
 
-  /** Stores an event and starts its deliveries. @throws Refusal for bad input; nothing is stored then */
+  /** Stores an event, for the workers to deliver. @throws Refusal for bad input; nothing is stored then */
   async publish(publication: Publication): Promise<PublishedEvent> {
-    return publish(this.#context, publication);
+    return publish(this.#context.db, publication);
   }
 
   async status(): Promise<SystemStatus> {

@@ -1,9 +1,11 @@
 import type { Client } from '@temporalio/client';
 import proto from '@temporalio/proto';
-import { countDeliveries } from '../database/deliveries.ts';
-import { countSubscriptions } from '../database/subscriptions.ts';
+import { countDeliveries, readDeliveryBacklog } from '../database/deliveries.ts';
+import { readEventBacklog } from '../database/events.ts';
+import { countSubscriptions, listTripped } from '../database/subscriptions.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
 import { SUBSCRIPTION_STATES, type SubscriptionState } from '../domain/subscription.ts';
+import { reach } from '../temporal/connection.ts';
 import { EGRESS_QUEUE, FORGEFLOW_QUEUE, type TaskQueue } from '../temporal/task-queues.ts';
 import type { ClientContext } from './context.ts';
 
@@ -16,27 +18,78 @@ export interface QueueStatus {
   backlog: number;
 }
 
+/** What is stored and not under way yet. Times are ISO 8601, absent is null. */
+export interface Backlog {
+  /** Events that no relay has dispatched to their subscriptions yet. */
+  events: number;
+  oldestEventAt: string | null;
+  /** Deliveries that wait for room; those that a circuit breaker holds back are with their subscription. */
+  deliveries: number;
+  oldestDeliveryAt: string | null;
+}
+
+/** A subscription whose circuit breaker is open. */
+export interface TrippedStatus {
+  subscription: string;
+  trippedAt: string | null;
+  /** When one delivery goes out to see whether the receiver is back. */
+  nextProbeAt: string | null;
+  lastError: string | null;
+  /** Its pending deliveries. */
+  waiting: number;
+}
+
 export interface SystemStatus {
-  queues: QueueStatus[];
+  /** Null while Temporal does not answer. */
+  queues: QueueStatus[] | null;
+  backlog: Backlog;
   deliveries: Record<DeliveryState, number>;
   subscriptions: Record<SubscriptionState, number>;
+  tripped: TrippedStatus[];
 }
 
 export async function readStatus({ db, temporal }: ClientContext): Promise<SystemStatus> {
-  const [queues, deliveries, subscriptions] = await Promise.all([
-    Promise.all([
-      readQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
-      readQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
-      readQueue(temporal, EGRESS_QUEUE, 'activity'),
-    ]),
+  const readingQueues = readQueues(temporal);
+  const [events, waiting, deliveries, subscriptions, tripped] = await Promise.all([
+    readEventBacklog(db),
+    readDeliveryBacklog(db),
     countDeliveries(db),
     countSubscriptions(db),
-  ]);
+    listTripped(db),
+  ]).finally(() => readingQueues.catch(() => null)); // or it would go on after whoever asked has hung up
+  const queues = await readingQueues;
   return {
     queues,
+    backlog: {
+      events: events.count,
+      oldestEventAt: events.oldestAt?.toISOString() ?? null,
+      deliveries: waiting.count,
+      oldestDeliveryAt: waiting.oldestAt?.toISOString() ?? null,
+    },
     deliveries: countsOf(DELIVERY_STATES, deliveries),
     subscriptions: countsOf(SUBSCRIPTION_STATES, subscriptions),
+    tripped: tripped.map(({ name, trippedAt, nextProbeAt, lastError, waiting: pending }) => ({
+      subscription: name,
+      trippedAt: trippedAt?.toISOString() ?? null,
+      nextProbeAt: nextProbeAt?.toISOString() ?? null,
+      lastError,
+      waiting: pending,
+    })),
   };
+}
+
+/** When a part is away is when a status is needed most, so the rest of it is shown all the same. */
+async function readQueues(temporal: Client): Promise<QueueStatus[] | null> {
+  try {
+    await reach(temporal);
+  } catch {
+    return null;
+  }
+  return Promise.all([
+    readQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
+    readQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
+    readQueue(temporal, EGRESS_QUEUE, 'activity'),
+  ]);
 }
 
 async function readQueue(client: Client, queue: TaskQueue, kind: QueueStatus['kind']): Promise<QueueStatus> {

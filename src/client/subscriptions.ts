@@ -1,8 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { TestSendResult } from '../../activities/test-sends.ts';
+import { nominateProbe } from '../database/circuit-breaker.ts';
 import { isUniqueViolation } from '../database/connection.ts';
-import { endDeliveriesOf } from '../database/deliveries.ts';
+import { announceDeliveries, endDeliveriesOf } from '../database/deliveries.ts';
+import { insertEventFor } from '../database/events.ts';
 import {
+  CLOSED_BREAKER,
   deleteSubscription,
   findSubscription,
   insertSubscription,
@@ -23,7 +26,6 @@ import { checkTargetUrl } from '../egress/address-guard.ts';
 import { generateSecret } from '../egress/sign.ts';
 import { runTestSend, wakeDeliveriesOf } from '../temporal/deliveries.ts';
 import type { ClientContext } from './context.ts';
-import { startAll, storeEvent } from './publish.ts';
 
 /** Times are ISO 8601, absent is null. */
 export interface Subscription {
@@ -109,9 +111,15 @@ export class Subscriptions {
     return present(await this.#find(name));
   }
 
-  /** Deliveries on their way go to the new URL from their next attempt on. */
+  /**
+   * Deliveries on their way go to the new URL from their next attempt on.
+   * @throws Refusal for bad input, an empty change included
+   */
   async update(name: string, change: SubscriptionChange): Promise<Subscription> {
     const { guard, sealer } = this.#context;
+    await this.#find(name);
+    if (change.url === undefined && change.patterns === undefined && change.headers === undefined)
+      throw new Refusal('invalid', 'nothing to change: give a url, patterns or headers');
     return this.#change(name, {
       ...(change.url === undefined ? {} : { url: checkTargetUrl(change.url, guard) }),
       ...(change.patterns === undefined ? {} : { patterns: checkPatterns(change.patterns) }),
@@ -125,7 +133,7 @@ export class Subscriptions {
   async pause(name: string): Promise<Subscription> {
     const { db, temporal } = this.#context;
     const { subscription, ended } = await db.transaction().execute(async (transaction) => {
-      const row = found(name, await updateSubscription(transaction, name, { state: 'paused' }));
+      const row = found(name, await updateSubscription(transaction, name, { state: 'paused', ...CLOSED_BREAKER }));
       return { subscription: row, ended: await endDeliveriesOf(transaction, row.id) };
     });
     if (ended > 0) await wakeDeliveriesOf(temporal, name);
@@ -133,7 +141,12 @@ export class Subscriptions {
   }
 
   async enable(name: string): Promise<Subscription> {
-    return this.#change(name, { state: 'active', consecutive_failures: 0, last_error: null, tripped_at: null });
+    return this.#change(name, {
+      state: 'active',
+      consecutive_failures: 0,
+      last_error: null,
+      ...CLOSED_BREAKER,
+    });
   }
 
   /** Takes its deliveries and their log along. */
@@ -167,11 +180,12 @@ export class Subscriptions {
   async ping(name: string): Promise<{ eventId: string; deliveryId: string }> {
     const subscription = await this.#find(name);
     if (subscription.state === 'paused') throw paused(name);
+    const { db } = this.#context;
     const event = { id: uuidv7(), topic: 'ping', payload: '{"ping": true}' };
-    const deliveries = (await storeEvent(this.#context, event, [subscription])) ?? [];
-    const [delivery] = deliveries;
-    if (delivery === undefined) throw paused(name); // just now
-    await startAll(this.#context, deliveries);
+    const delivery = { id: uuidv7(), subscriptionId: subscription.id };
+    if (!(await insertEventFor(db, event, delivery))) throw paused(name); // just now
+    await nominateProbe(db, delivery.id); // it is to show whether the receiver is back
+    await announceDeliveries(db);
     return { eventId: event.id, deliveryId: delivery.id };
   }
 
@@ -180,7 +194,6 @@ export class Subscriptions {
   }
 
   async #change(name: string, change: Parameters<typeof updateSubscription>[2]): Promise<Subscription> {
-    if (Object.keys(change).length === 0) return this.show(name);
     return present(found(name, await updateSubscription(this.#context.db, name, change)));
   }
 }

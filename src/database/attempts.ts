@@ -18,8 +18,7 @@ export interface AttemptCase {
   payload: string;
   subscriptionId: string;
   subscriptionState: SubscriptionState;
-  consecutiveFailures: number;
-  lastSuccessAt: Date | null;
+  trippedAt: Date | null;
   url: string;
   headersSealed: Buffer;
   secretSealed: Buffer;
@@ -51,8 +50,7 @@ export async function loadAttemptCase(
       'event.payload',
       'subscription.id as subscriptionId',
       'subscription.state as subscriptionState',
-      'subscription.consecutive_failures as consecutiveFailures',
-      'subscription.last_success_at as lastSuccessAt',
+      'subscription.tripped_at as trippedAt',
       'subscription.url',
       'subscription.headers_sealed as headersSealed',
       'subscription.secret_sealed as secretSealed',

@@ -13,14 +13,25 @@ export interface DatabaseOptions {
   onIdleError?: (error: Error) => void;
 }
 
+/** For a new connection, or for one of the pool to come free. */
+const CONNECT_WITHIN_MS = 30_000;
+
 /** @param url `postgres://user:password@host:port/database` */
 export function openDatabase(
   url: string,
   { maxConnections = 10, onIdleError }: DatabaseOptions = {},
 ): ForgeflowDatabase {
-  const pool = new pg.Pool({ connectionString: url, max: maxConnections, application_name: 'forgeflow' });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    application_name: 'forgeflow',
+    keepAlive: true, // or a server that vanished without a word would be waited for until TCP gives up
+    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+  });
   // Without a listener, node-postgres ends the process when an idle connection breaks.
   pool.on('error', (error) => onIdleError?.(error));
+  // One that breaks while it is lent out fails its query; without a listener of its own it would end the process too.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 

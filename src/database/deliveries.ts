@@ -1,17 +1,10 @@
 import { sql } from 'kysely';
 import { DEACTIVATED_DETAIL, type DeliveryState } from '../domain/delivery.ts';
+import type { DeliveryToStart } from './admission.ts';
 import type { Database } from './connection.ts';
 
-export interface DeliveryToStart {
-  id: string;
-  topic: string;
-  subscription: string;
-  url: string;
-  /** Attempts already made, of earlier rounds. */
-  attemptCount: number;
-}
-
-function selectToStart(db: Database) {
+/** One pending delivery, as its workflow is started with. */
+export async function pendingDelivery(db: Database, id: string): Promise<DeliveryToStart | undefined> {
   return db
     .selectFrom('deliveries as delivery')
     .innerJoin('events as event', 'event.id', 'delivery.event_id')
@@ -19,29 +12,27 @@ function selectToStart(db: Database) {
     .select([
       'delivery.id',
       'event.topic',
+      'subscription.id as subscriptionId',
       'subscription.name as subscription',
       'subscription.url',
       'delivery.attempt_count as attemptCount',
     ])
-    .where('delivery.state', '=', 'pending');
+    .where('delivery.state', '=', 'pending')
+    .where('delivery.id', '=', id)
+    .executeTakeFirst();
 }
 
-/** The event's deliveries whose workflows are not known to run. */
-export async function deliveriesToStart(db: Database, eventId: string): Promise<DeliveryToStart[]> {
-  return selectToStart(db).where('delivery.event_id', '=', eventId).where('delivery.started_at', 'is', null).execute();
+/** Tells the relays, from the commit on, that deliveries wait for their workflow to be told. */
+export async function announceDeliveries(db: Database): Promise<void> {
+  await sql`select pg_notify('forgeflow_deliveries', '')`.execute(db);
 }
 
-/** One pending delivery, as its workflow is started with. */
-export async function pendingDelivery(db: Database, id: string): Promise<DeliveryToStart | undefined> {
-  return selectToStart(db).where('delivery.id', '=', id).executeTakeFirst();
-}
-
-export async function markStarted(db: Database, ids: string[]): Promise<void> {
-  if (ids.length === 0) return;
+/** Notes that the delivery's workflow was told to go on. */
+export async function markStarted(db: Database, id: string): Promise<void> {
   await db
     .updateTable('deliveries')
     .set({ started_at: sql`now()` })
-    .where('id', 'in', ids)
+    .where('id', '=', id)
     .execute();
 }
 
@@ -82,37 +73,46 @@ export async function endDeliveriesOf(db: Database, subscriptionId: string): Pro
 }
 
 /**
- * Queues a finished delivery again, keeping its id and log.
+ * Queues a finished delivery again, keeping its id and log; a relay tells its workflow.
  * @param resetWindow true: the 24 h of retries start anew with its next attempt
  * @returns false when it is still pending, or is not there
  */
 export async function reopenDelivery(db: Database, id: string, resetWindow: boolean): Promise<boolean> {
-  const reopened = await db
+  const row = await db
     .updateTable('deliveries')
-    .set({
-      state: 'pending',
-      failure_detail: null,
-      started_at: null,
-      ...(resetWindow ? { window_started_at: null } : {}),
-    })
+    .set(reopened(resetWindow))
     .where('id', '=', id)
     .where('state', '!=', 'pending')
     .returning('id')
     .executeTakeFirst();
-  return reopened !== undefined;
+  return row !== undefined;
 }
 
-/** Deliveries of a subscription that failed, or were cancelled, and were created since then; the oldest first. */
-export async function unsuccessfulSince(db: Database, subscriptionId: string, since: Date): Promise<string[]> {
-  const rows = await db
-    .selectFrom('deliveries')
-    .select('id')
+/** The same for all deliveries of a subscription that failed or were cancelled and were created since then. @returns how many */
+export async function reopenDeliveriesSince(
+  db: Database,
+  subscriptionId: string,
+  since: Date,
+  resetWindow: boolean,
+): Promise<number> {
+  const result = await db
+    .updateTable('deliveries')
+    .set(reopened(resetWindow))
     .where('subscription_id', '=', subscriptionId)
     .where('state', 'in', ['failed', 'cancelled'])
     .where('date_created', '>=', since)
-    .orderBy('date_created')
-    .execute();
-  return rows.map(({ id }) => id);
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
+}
+
+function reopened(resetWindow: boolean) {
+  return {
+    state: 'pending' as const,
+    failure_detail: null,
+    next_attempt_at: null,
+    started_at: null,
+    ...(resetWindow ? { window_started_at: null } : {}),
+  };
 }
 
 export interface DeliveryCount {
@@ -126,4 +126,21 @@ export async function countDeliveries(db: Database): Promise<DeliveryCount[]> {
     .select(['state', sql<number>`count(*)::int`.as('count')])
     .groupBy('state')
     .execute();
+}
+
+export interface DeliveryBacklog {
+  /** Pending deliveries whose workflow is still to be told, those held back by a circuit breaker left out. */
+  count: number;
+  oldestAt: Date | null;
+}
+
+export async function readDeliveryBacklog(db: Database): Promise<DeliveryBacklog> {
+  return db
+    .selectFrom('deliveries')
+    .innerJoin('subscriptions', 'subscriptions.id', 'deliveries.subscription_id')
+    .select([sql<number>`count(*)::int`.as('count'), sql<Date | null>`min(date_created)`.as('oldestAt')])
+    .where('started_at', 'is', null)
+    .where('deliveries.state', '=', 'pending')
+    .where('subscriptions.state', '!=', 'tripped')
+    .executeTakeFirstOrThrow();
 }

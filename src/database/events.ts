@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import pg from 'pg';
 import type { Database } from './connection.ts';
 
 export interface NewEvent {
@@ -6,41 +7,135 @@ export interface NewEvent {
   topic: string;
   /** JSON text. */
   payload: string;
+  /** What makes two publications the same event, besides its id; null: nothing does. */
+  dedupeKey?: string | null;
+}
+
+/** Publishes: from the commit on the relays of all workers see it. @returns the event's id, and whether it was there already */
+export async function insertEvent(
+  db: Database,
+  { id, topic, payload, dedupeKey = null }: NewEvent,
+): Promise<{ id: string; duplicate: boolean }> {
+  const stored = await db
+    .insertInto('events')
+    .values({ id, topic, payload, dedupe_key: dedupeKey })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (stored !== undefined) return { id, duplicate: false };
+  const known = await db
+    .selectFrom('events')
+    .select('id')
+    .where((where) => where.or([where('id', '=', id), where('dedupe_key', '=', dedupeKey)]))
+    .executeTakeFirstOrThrow();
+  return { id: known.id, duplicate: true };
+}
+
+/** Whether an event was not stored since Postgres reads no JSON that is nested so deep; a transaction is over with that. */
+export function isNestedTooDeep(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '54001';
+}
+
+/**
+ * Stores an event together with its one delivery, so that no pattern is asked.
+ * @returns false when the subscription was paused or deleted meanwhile, and nothing was stored
+ */
+export async function insertEventFor(
+  db: Database,
+  event: NewEvent,
+  delivery: { id: string; subscriptionId: string },
+): Promise<boolean> {
+  const { rows } = await sql<{ id: string }>`
+    with subscription as (
+      select id from subscriptions where id = ${delivery.subscriptionId} and state <> 'paused' for key share
+    ), event as (
+      insert into events (id, topic, payload, dispatched_at)
+      select ${event.id}, ${event.topic}, ${event.payload}, now() from subscription
+      returning id
+    )
+    insert into deliveries (id, subscription_id, event_id, date_created)
+    select ${delivery.id}, subscription.id, event.id, now() from event cross join subscription
+    returning id
+  `.execute(db);
+  return rows.length === 1;
+}
+
+export interface UndispatchedEvent {
+  id: string;
+  topic: string;
+}
+
+/** The oldest events that nobody has dispatched, or is about to: they are this transaction's. */
+export async function takeUndispatchedEvents(db: Database, limit: number): Promise<UndispatchedEvent[]> {
+  return db
+    .selectFrom('events')
+    .select(['id', 'topic'])
+    .where('dispatched_at', 'is', null)
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(limit)
+    .forUpdate()
+    .skipLocked()
+    .execute();
 }
 
 export interface PlannedDelivery {
   id: string;
+  eventId: string;
   subscriptionId: string;
 }
 
 /**
- * Stores an event and its deliveries, all or nothing, in one statement. A subscription that was paused or deleted
- * since it was found to be interested gets none.
- * @returns the ids of the deliveries; undefined when an event of this id was there already, and nothing has changed
+ * Writes the deliveries of events and marks the events dispatched, in one statement. A subscription that was paused or
+ * deleted since it was found to be interested gets none.
+ * @returns how many deliveries there are
  */
-export async function insertEvent(
-  db: Database,
-  { id, topic, payload }: NewEvent,
-  deliveries: PlannedDelivery[],
-): Promise<string[] | undefined> {
-  const deliveryIds = deliveries.map((delivery) => delivery.id);
-  const subscriptionIds = deliveries.map((delivery) => delivery.subscriptionId);
-  const { rows } = await sql<{ stored: boolean; deliveryIds: string[] }>`
-    with event as (
-      insert into events (id, topic, payload) values (${id}, ${topic}, ${payload})
-      on conflict (id) do nothing
-      returning id
+export async function dispatchEvents(db: Database, eventIds: string[], planned: PlannedDelivery[]): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    with dispatched as (
+      update events set dispatched_at = now() where id = any(${eventIds}::uuid[])
     ), delivery as (
       insert into deliveries (id, subscription_id, event_id, date_created)
-      select planned.id, subscriptions.id, event.id, ${new Date()}
-      from event
-      cross join unnest(${deliveryIds}::uuid[], ${subscriptionIds}::uuid[]) as planned (id, subscription_id)
+      select planned.id, subscriptions.id, planned.event_id, now()
+      from unnest(
+        ${planned.map(({ id }) => id)}::uuid[],
+        ${planned.map(({ subscriptionId }) => subscriptionId)}::uuid[],
+        ${planned.map(({ eventId }) => eventId)}::uuid[]
+      ) as planned (id, subscription_id, event_id)
       join subscriptions on subscriptions.id = planned.subscription_id and subscriptions.state <> 'paused'
       for key share of subscriptions -- one that is being deleted is waited for, and then left out
+      on conflict (event_id, subscription_id) do nothing
       returning id
     )
-    select exists (select from event) as stored,
-      array(select id::text from delivery) as "deliveryIds"
+    select count(*)::int as count from delivery
   `.execute(db);
-  return rows[0]?.stored ? rows[0].deliveryIds : undefined;
+  return rows[0]?.count ?? 0;
+}
+
+export interface EventBacklog {
+  /** Events that are stored and not dispatched yet. */
+  count: number;
+  oldestAt: Date | null;
+}
+
+export async function readEventBacklog(db: Database): Promise<EventBacklog> {
+  return db
+    .selectFrom('events')
+    .select([sql<number>`count(*)::int`.as('count'), sql<Date | null>`min(created_at)`.as('oldestAt')])
+    .where('dispatched_at', 'is', null)
+    .executeTakeFirstOrThrow();
+}
+
+/** What was published on a topic since then, the oldest first; nothing where that is null. With the database's own time. */
+export async function readSince(
+  db: Database,
+  topic: string,
+  since: Date | null,
+): Promise<{ now: Date; payloads: string[] }> {
+  const { rows } = await sql<{ now: Date; payloads: string[] }>`
+    select now() as now, array(
+      select payload from events where topic = ${topic} and created_at > ${since}::timestamptz order by created_at
+    ) as payloads
+  `.execute(db);
+  return rows[0] ?? { now: new Date(), payloads: [] };
 }

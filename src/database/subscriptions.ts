@@ -1,5 +1,5 @@
 import { type Selectable, sql, type Updateable } from 'kysely';
-import { LAST_ERROR_LIMIT, type SubscriptionState } from '../domain/subscription.ts';
+import type { SubscriptionState } from '../domain/subscription.ts';
 import type { Database } from './connection.ts';
 import type { SubscriptionTable } from './tables.ts';
 
@@ -32,30 +32,33 @@ export async function findSubscriptionById(db: Database, id: string): Promise<Su
   return db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Any one sealed secret, to try a key on; undefined while there is none. */
-export async function anySealedSecret(db: Database): Promise<Buffer | undefined> {
-  const row = await db.selectFrom('subscriptions').select('secret_sealed').limit(1).executeTakeFirst();
-  return row?.secret_sealed;
+/** Some sealed secrets, to try a key on. */
+export async function someSealedSecrets(db: Database, limit: number): Promise<Buffer[]> {
+  const rows = await db.selectFrom('subscriptions').select('secret_sealed').limit(limit).execute();
+  return rows.map(({ secret_sealed }) => secret_sealed);
 }
 
 export async function listSubscriptions(db: Database): Promise<SubscriptionRow[]> {
   return db.selectFrom('subscriptions').selectAll().orderBy('name').execute();
 }
 
+/** What a person's word, either way, does to the circuit breaker. */
+export const CLOSED_BREAKER = { tripped_at: null, next_probe_at: null, probe_delivery_id: null };
+
 export interface Interest {
   id: string;
   name: string;
-  url: string;
   patterns: string[];
 }
 
 /** Who is to be told of events. */
 export async function listInterests(db: Database): Promise<Interest[]> {
-  return db
-    .selectFrom('subscriptions')
-    .select(['id', 'name', 'url', 'patterns'])
-    .where('state', '!=', 'paused')
-    .execute();
+  return db.selectFrom('subscriptions').select(['id', 'name', 'patterns']).where('state', '!=', 'paused').execute();
+}
+
+/** Grows with every change that makes {@link listInterests} give something else. */
+export async function subscriptionsVersion(db: Database): Promise<string> {
+  return (await db.selectFrom('subscription_changes').select('version').executeTakeFirstOrThrow()).version;
 }
 
 export async function updateSubscription(
@@ -74,22 +77,9 @@ export async function deleteSubscription(db: Database, name: string): Promise<bo
 
 /** Stops sending to a subscription, without anybody having asked for it by name. */
 export async function disableSubscription(db: Database, id: string): Promise<void> {
-  await db.updateTable('subscriptions').set({ state: 'paused' }).where('id', '=', id).execute();
-}
-
-/** Keeps the books of a subscription after an attempt. `error` null means the attempt succeeded. */
-export async function keepBooks(db: Database, id: string, at: Date, error: string | null): Promise<void> {
   await db
     .updateTable('subscriptions')
-    .set(
-      error === null
-        ? { last_success_at: at, consecutive_failures: 0, last_error: null }
-        : {
-            last_failure_at: at,
-            last_error: error.slice(0, LAST_ERROR_LIMIT),
-            consecutive_failures: sql<number>`consecutive_failures + 1`,
-          },
-    )
+    .set({ state: 'paused', ...CLOSED_BREAKER })
     .where('id', '=', id)
     .execute();
 }
@@ -104,5 +94,31 @@ export async function countSubscriptions(db: Database): Promise<SubscriptionCoun
     .selectFrom('subscriptions')
     .select(['state', sql<number>`count(*)::int`.as('count')])
     .groupBy('state')
+    .execute();
+}
+
+export interface TrippedSubscription {
+  name: string;
+  trippedAt: Date | null;
+  nextProbeAt: Date | null;
+  lastError: string | null;
+  /** Its pending deliveries. */
+  waiting: number;
+}
+
+export async function listTripped(db: Database): Promise<TrippedSubscription[]> {
+  return db
+    .selectFrom('subscriptions')
+    .select([
+      'name',
+      'tripped_at as trippedAt',
+      'next_probe_at as nextProbeAt',
+      'last_error as lastError',
+      sql<number>`(
+        select count(*)::int from deliveries where subscription_id = subscriptions.id and deliveries.state = 'pending'
+      )`.as('waiting'),
+    ])
+    .where('state', '=', 'tripped')
+    .orderBy('name')
     .execute();
 }

@@ -10,13 +10,20 @@ export interface Tables {
   subscriptions: SubscriptionTable;
   deliveries: DeliveryTable;
   attempts: AttemptTable;
+  subscription_changes: SubscriptionChangesTable;
+  gitlab_hooks: GitlabHookTable;
 }
 
+/** The outbox too: an event is published by being stored, and dispatched once its deliveries are. */
 export interface EventTable {
-  id: string;
+  id: Generated<string>;
   topic: string;
   /** JSON as it was published, to the byte; text, not jsonb, since it is signed and sent as it came. */
   payload: string;
+  /** What makes two publications the same event, besides the id; GitLab's idempotency key, for one. */
+  dedupe_key: string | null;
+  /** When its deliveries were written; null while that is still to be done. */
+  dispatched_at: Date | null;
   created_at: Created;
 }
 
@@ -37,6 +44,23 @@ export interface SubscriptionTable {
   last_failure_at: Date | null;
   last_error: string | null;
   tripped_at: Date | null;
+  /** While tripped: when one delivery may go out to see whether the receiver is back. */
+  next_probe_at: Date | null;
+  /** The delivery that goes out for that, while it does. */
+  probe_delivery_id: string | null;
+  created_at: Created;
+}
+
+/** One row, whose version grows with every change of a subscription that matters to others than its books. */
+export interface SubscriptionChangesTable {
+  version: ColumnType<string, never, never>;
+}
+
+/** Webhooks in GitLab that post to our ingress. */
+export interface GitlabHookTable {
+  id: string;
+  /** SHA-256 of the token that its requests carry. */
+  token_hash: Buffer;
   created_at: Created;
 }
 
@@ -54,7 +78,7 @@ export interface DeliveryTable {
   next_attempt_at: Date | null;
   /** When the 24 h began that the retries are counted in: the first attempt, or the first since a redelivery. */
   window_started_at: Date | null;
-  /** When its workflow was known to be started; null while that is still to be done. */
+  /** When its workflow was told to go on, by being started or woken; null while a relay is still to do that. */
   started_at: Date | null;
 }
 

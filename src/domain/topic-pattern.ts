@@ -34,13 +34,12 @@ export function checkPattern(pattern: string): string {
   return pattern;
 }
 
-/** Whether a valid pattern matches a valid topic. */
-export function matchesTopic(pattern: string, topic: string): boolean {
-  const wanted = pattern.split('.');
-  const tokens = topic.split('.');
-  const openEnded = wanted.at(-1) === '>';
-  if (openEnded ? tokens.length < wanted.length : tokens.length !== wanted.length) return false;
-  return wanted.every((token, index) => token === '*' || token === '>' || token === tokens[index]);
+/**
+ * What forgeflow says of itself (`system.webhook.health` …) reaches only patterns whose first token is `system`: whoever
+ * asks for everything, by `>`, means what happens in the forge.
+ */
+export function isSystemTopic(topic: string): boolean {
+  return topic.startsWith('system.');
 }
 
 function checkTokens(field: string, text: string): void {
@@ -50,6 +49,12 @@ function checkTokens(field: string, text: string): void {
     if (token === '') throw invalid(field, `token ${index + 1} of "${text}" is empty`);
     if (/[\s\u0000-\u001f\u007f]/.test(token)) {
       throw invalid(field, `token ${index + 1} of ${JSON.stringify(text)} has white space or a control character`);
+    }
+    if (/\p{Surrogate}/u.test(token)) {
+      throw invalid(
+        field,
+        `token ${index + 1} of ${JSON.stringify(text)} has half a character, which UTF-8 cannot carry`,
+      );
     }
     if (token.length > 1 && /[*>]/.test(token)) {
       throw invalid(field, `token ${index + 1} of "${text}", "${token}", mixes a wildcard with other characters`);

@@ -2,13 +2,37 @@ import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { type Config, ConfigError } from '../config.ts';
 
-/** @throws ConfigError when the server does not answer */
+/** @throws UnreachableError */
 export async function connectClient(config: Config): Promise<Client> {
   const { connectionOptions, namespace = 'default' } = temporalSettings(config);
   const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5s' }).catch(() => {
-    throw unreachable(connectionOptions.address);
+    throw new UnreachableError(connectionOptions.address);
   });
   return new Client({ connection, namespace });
+}
+
+/**
+ * A client that dials when it is first used: publishing, and all that only Postgres is needed for, goes on while Temporal
+ * is away.
+ */
+export function connectClientLater(config: Config): Client {
+  const { connectionOptions, namespace = 'default' } = temporalSettings(config);
+  return new Client({ connection: Connection.lazy({ ...connectionOptions, connectTimeout: '5s' }), namespace });
+}
+
+const ANSWER_WITHIN_MS = 5_000;
+
+/**
+ * Asks the server whether it is there, for gRPC itself tries again for much longer than a person waits.
+ * @throws UnreachableError
+ */
+export async function reach(client: Client): Promise<void> {
+  try {
+    await client.withDeadline(Date.now() + ANSWER_WITHIN_MS, () => client.workflowService.getSystemInfo({}));
+  } catch {
+    const { connection } = client;
+    throw new UnreachableError(connection instanceof Connection ? connection.options.address : undefined);
+  }
 }
 
 /** How to reach the server, as `@temporalio/envconfig` reads it from the `TEMPORAL_*` variables. */
@@ -20,9 +44,12 @@ export function temporalSettings(config: Config) {
   }
 }
 
-export function unreachable(address = 'localhost:7233'): ConfigError {
-  return new ConfigError(
-    'TEMPORAL_ADDRESS',
-    `no Temporal server answers at ${address}; start one with "forgeflow dev", or set it to yours`,
-  );
+/** Temporal does not answer, now. */
+export class UnreachableError extends ConfigError {
+  constructor(address = 'localhost:7233') {
+    super(
+      'TEMPORAL_ADDRESS',
+      `no Temporal server answers at ${address}; start one with "forgeflow dev", or set it to yours`,
+    );
+  }
 }

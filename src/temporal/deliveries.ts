@@ -1,5 +1,6 @@
 import {
   type Client,
+  WorkflowExecutionAlreadyStartedError,
   WorkflowIdConflictPolicy,
   WorkflowNotFoundError,
   type WorkflowStartOptions,
@@ -11,12 +12,14 @@ import type { testSubscription } from '../../workflows/test-subscription.ts';
 import { retryNowSignal } from '../../workflows/messages.ts';
 import { stateKey, subscriptionKey, topicKey } from '../../workflows/search-attributes.ts';
 import { deliveryWorkflowId } from '../domain/delivery.ts';
+import { reach } from './connection.ts';
 import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
 /** What a delivery's workflow is started with. */
 export interface DeliveryStart {
   id: string;
   topic: string;
+  subscriptionId: string;
   /** Its subscription's name and URL. */
   subscription: string;
   url: string;
@@ -24,9 +27,35 @@ export interface DeliveryStart {
   attemptCount: number;
 }
 
-/** Starts the workflow of a delivery; one that runs already goes on. */
-export async function startDelivery(client: Client, delivery: DeliveryStart): Promise<void> {
-  await client.workflow.start<typeof deliverWebhook>('deliverWebhook', startOptions(delivery));
+/**
+ * Starts the workflow of a delivery; one that is there already is woken.
+ * @param client on the connection of this process' own workers, where one of them may get the first task right away
+ */
+export async function startOrWakeDelivery(client: Client, delivery: DeliveryStart): Promise<void> {
+  if (!(await startDelivery(client, delivery))) await wakeOrStartDelivery(client, delivery);
+}
+
+/** The same for a delivery that may well be under way: one that has something to do already is left alone. */
+export async function reviveDelivery(client: Client, delivery: DeliveryStart): Promise<void> {
+  if (await startDelivery(client, delivery)) return;
+  const { raw } = await client.workflow.getHandle(deliveryWorkflowId(delivery.id)).describe();
+  const isBusy = Boolean(raw.pendingWorkflowTask) || (raw.pendingActivities ?? []).length > 0;
+  if (!isBusy) await wakeOrStartDelivery(client, delivery);
+}
+
+/** @returns false when it is running already */
+async function startDelivery(client: Client, delivery: DeliveryStart): Promise<boolean> {
+  try {
+    await client.workflow.start<typeof deliverWebhook>('deliverWebhook', {
+      ...startOptions(delivery),
+      workflowIdConflictPolicy: WorkflowIdConflictPolicy.FAIL,
+      requestEagerStart: true,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
 }
 
 /**
@@ -34,12 +63,28 @@ export async function startDelivery(client: Client, delivery: DeliveryStart): Pr
  * signal first and looks once more.
  */
 export async function wakeOrStartDelivery(client: Client, delivery: DeliveryStart): Promise<void> {
-  await client.workflow.signalWithStart('deliverWebhook', { ...startOptions(delivery), signal: retryNowSignal });
+  await client.workflow.signalWithStart('deliverWebhook', {
+    ...startOptions(delivery),
+    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+    signal: retryNowSignal,
+  });
 }
 
-/** Tells the workflow of a delivery, where there is one, that the delivery was changed in the database. */
+/**
+ * Tells the workflow of a delivery, where there is one, that the delivery was changed in the database. What was changed
+ * there holds anyhow: a workflow that is not told, because Temporal is away, learns of it at its next attempt.
+ */
 export async function wakeDelivery(client: Client, deliveryId: string): Promise<void> {
-  await wake(client, deliveryWorkflowId(deliveryId));
+  await unlessAway(client, () => wake(client, deliveryWorkflowId(deliveryId)));
+}
+
+async function unlessAway(client: Client, tell: () => Promise<void>): Promise<void> {
+  try {
+    await reach(client);
+  } catch {
+    return;
+  }
+  await tell();
 }
 
 async function wake(client: Client, workflowId: string): Promise<void> {
@@ -58,6 +103,10 @@ const WOKEN_SINGLY = 100;
  * overlooked, since the visibility store lags a little, learns of the change at its next attempt.
  */
 export async function wakeDeliveriesOf(client: Client, subscription: string): Promise<void> {
+  await unlessAway(client, () => wakeAll(client, subscription));
+}
+
+async function wakeAll(client: Client, subscription: string): Promise<void> {
   const query = `WorkflowType = 'deliverWebhook' AND ExecutionStatus = 'Running' AND ${subscriptionKey.name} = '${subscription}'`;
   const { count } = await client.workflow.count(query);
   if (count <= WOKEN_SINGLY) {
@@ -73,14 +122,15 @@ export async function wakeDeliveriesOf(client: Client, subscription: string): Pr
   });
 }
 
-function startOptions({ id, topic, subscription, url, attemptCount }: DeliveryStart) {
+function startOptions({ id, topic, subscriptionId, subscription, url, attemptCount }: DeliveryStart) {
   return {
     workflowId: deliveryWorkflowId(id),
     taskQueue: FORGEFLOW_QUEUE,
     args: [{ deliveryId: id, attemptsMade: attemptCount }],
-    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
     // The host alone: paths and queries of webhook URLs often are secrets.
-    staticSummary: `${topic} → ${subscription} (${new URL(url).host})`,
+    staticSummary: `${topic} → ${subscription} (${URL.canParse(url) ? new URL(url).host : 'malformed URL'})`,
+    // Where the server has fairness on, its queues take turns between subscriptions.
+    priority: { fairnessKey: subscriptionId },
     typedSearchAttributes: [
       { key: subscriptionKey, value: subscription },
       { key: topicKey, value: topic },
@@ -91,6 +141,7 @@ function startOptions({ id, topic, subscription, url, attemptCount }: DeliverySt
 
 /** One request to a subscription, now, whatever its state; it is not a delivery and leaves no record. */
 export async function runTestSend(client: Client, subscription: { id: string; name: string }): Promise<TestSendResult> {
+  await reach(client);
   return client.workflow.execute<typeof testSubscription>('testSubscription', {
     workflowId: `test/${subscription.name}/${uuid()}`,
     taskQueue: FORGEFLOW_QUEUE,

@@ -17,9 +17,17 @@ export function installRuntime(logger: Logger, metricsPort: number | undefined):
     shutdownSignals: [], // whoever runs the workers stops them, in the right order
     telemetryOptions: {
       logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
-      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `0.0.0.0:${metricsPort}` } } }),
+      ...(metricsPort === undefined ? {} : { metrics: { prometheus: { bindAddress: `127.0.0.1:${metricsPort}` } } }),
     },
   });
+}
+
+/** How many attempts may be waiting for each that may make its request. */
+const WAITING_ROOM = 10;
+
+/** Lets a process end in which no connection was made after all; the last connection that closes does it otherwise. */
+export async function releaseRuntime(): Promise<void> {
+  await Runtime.instance().shutdown();
 }
 
 export interface WorkersOptions {
@@ -32,7 +40,7 @@ export interface WorkersOptions {
   /** How long a shutdown waits for attempts in flight, in ms. */
   graceMs: number;
   /** Where the workflows' code comes from, if not from {@link workflowSource}. */
-  workflows?: ReturnType<typeof workflowSource>;
+  workflows?: ReturnType<typeof workflowSource> | undefined;
 }
 
 /** One worker for each task queue. */
@@ -54,7 +62,12 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       // The default follows the machine's memory and can be too small for a burst; then histories are read again and again.
       maxCachedWorkflows: 1_000,
     },
-    [EGRESS_QUEUE]: { activities: activities.egress, maxConcurrentActivityTaskExecutions: egressConcurrency },
+    // More attempts than requests: the gate in front of the sender bounds those, and attempts that wait there for one
+    // subscription must not keep those of others from coming in.
+    [EGRESS_QUEUE]: {
+      activities: activities.egress,
+      maxConcurrentActivityTaskExecutions: egressConcurrency * WAITING_ROOM,
+    },
   };
   return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
 }

@@ -8,7 +8,7 @@ import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { createSender } from '../../src/egress/send.ts';
 import { type DatabaseServer, startDatabaseServer } from '../support/database-server.ts';
 import { startReceiver } from '../support/receiver.ts';
-import { deliveryRow, insertPendingDelivery, testSealer } from '../support/records.ts';
+import { attemptParts, deliveryRow, insertPendingDelivery, testSealer } from '../support/records.ts';
 
 let server: DatabaseServer;
 let db: ForgeflowDatabase;
@@ -24,7 +24,7 @@ afterAll(async () => {
 const sender = createSender({ guard: createAddressGuard(['127.0.0.0/8']), timeoutMs: 10_000 });
 
 async function attempt(deliveryId: string, number: number) {
-  const activity = createDeliveryAttempts({ db, sender, sealer: testSealer });
+  const activity = createDeliveryAttempts({ db, sender, sealer: testSealer, ...attemptParts });
   const request = { deliveryId, number, askedAt: new Date().toISOString() };
   return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(() =>
     activity.attemptDelivery(request),

@@ -14,7 +14,7 @@ import { createSender, type Sender } from '../../src/egress/send.ts';
 import { createSealer } from '../../src/secrets/sealer.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { startReceiver, type Receiver, verify } from '../support/receiver.ts';
-import { deliveryRow, insertPendingDelivery, subscriptionRow, testSealer } from '../support/records.ts';
+import { attemptParts, deliveryRow, insertPendingDelivery, subscriptionRow, testSealer } from '../support/records.ts';
 
 let database: TestDatabase;
 let db: ForgeflowDatabase;
@@ -38,7 +38,7 @@ function attempt(
   request: Omit<AttemptRequest, 'askedAt'> & { askedAt?: string },
   { environment = new MockActivityEnvironment({}, quiet), sealer = testSealer } = {},
 ): Promise<AttemptResult> {
-  const activities = createDeliveryAttempts({ db, sender, sealer });
+  const activities = createDeliveryAttempts({ db, sender, sealer, ...attemptParts });
   return environment.run(() => activities.attemptDelivery({ askedAt: now(), ...request }));
 }
 

@@ -66,7 +66,23 @@ describe('a subscription', () => {
     await receiver.close();
   });
 
-  test('is tested by one signed request, also when paused, and nothing is kept of it', async () => {
+  test('E11: has a name of 1 to 64 characters, and is listed by it', async () => {
+    const { subscriptions } = environment.forgeflow;
+    const names = ['ž', 'z'.repeat(64)];
+    for (const name of names) await subscriptions.add({ ...good, name });
+    const listed = (await subscriptions.list()).map(({ name }) => name);
+    for (const name of names) expect(listed).toContain(name);
+    for (const name of names) await subscriptions.delete(name);
+  });
+
+  test('E11: is paused and enabled again, however often it is asked for', async () => {
+    const { forgeflow } = environment;
+    const { name } = await subscribe(forgeflow, DEAD_URL);
+    for (let i = 0; i < 2; i++) expect((await forgeflow.subscriptions.pause(name)).state).toBe('paused');
+    for (let i = 0; i < 2; i++) expect((await forgeflow.subscriptions.enable(name)).state).toBe('active');
+  });
+
+  test('E11: is tested by one signed request, also when paused, and nothing is kept of it', async () => {
     const { forgeflow } = environment;
     const receiver = await startReceiver({ answer: 202 });
     const { name, secret } = await subscribe(forgeflow, receiver.url, { headers: { 'x-token': 'mine' } });
@@ -123,7 +139,7 @@ describe('bad input', () => {
     expect(await forgeflow.subscriptions.list()).toEqual(before);
   });
 
-  test('a name that is taken is refused, and the subscription that has it stays as it is', async () => {
+  test('E11: a name that is taken is refused, and the subscription that has it stays as it is', async () => {
     const { forgeflow } = environment;
     const { name } = await subscribe(forgeflow, DEAD_URL);
     const before = await forgeflow.subscriptions.show(name);
@@ -134,7 +150,45 @@ describe('bad input', () => {
     expect(await forgeflow.subscriptions.show(name)).toEqual(before);
   });
 
-  test('a bad change changes nothing', async () => {
+  test('E11: of several that are made with one name at the same time, one is made and the others are refused', async () => {
+    const { subscriptions } = environment.forgeflow;
+    const name = 'wanted by many';
+    const made = await Promise.allSettled(Array.from({ length: 6 }, () => subscriptions.add({ ...good, name })));
+    const refused = made.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+    expect(refused.length).toBe(5);
+    for (const error of refused) expect(error).toMatchObject({ name: 'Refusal', kind: 'conflict' });
+    expect((await subscriptions.list()).filter((one) => one.name === name).length).toBe(1);
+  });
+
+  test.each([{}, { url: undefined, patterns: undefined, headers: undefined }])(
+    'E11: an empty change, %j, is refused, and not passed over in silence',
+    async (change) => {
+      const { forgeflow, database } = environment;
+      const { name } = await subscribe(forgeflow, DEAD_URL);
+      const before = await database.db.selectFrom('subscriptions').selectAll().where('name', '=', name).execute();
+      await expect(forgeflow.subscriptions.update(name, change)).rejects.toMatchObject({
+        name: 'Refusal',
+        kind: 'invalid',
+        message: 'nothing to change: give a url, patterns or headers',
+      });
+      expect(await database.db.selectFrom('subscriptions').selectAll().where('name', '=', name).execute()).toEqual(
+        before,
+      );
+      await expect(forgeflow.subscriptions.update('nobody', change)).rejects.toMatchObject({ kind: 'not_found' });
+    },
+  );
+
+  test('E11: an empty list of patterns is no change either', async () => {
+    const { subscriptions } = environment.forgeflow;
+    const { name, patterns } = await subscribe(environment.forgeflow, DEAD_URL);
+    await expect(subscriptions.update(name, { patterns: [] })).rejects.toMatchObject({
+      kind: 'invalid',
+      message: 'pattern: at least one is needed',
+    });
+    expect((await subscriptions.show(name)).patterns).toEqual(patterns);
+  });
+
+  test('E11: a bad change changes nothing', async () => {
     const { subscriptions } = environment.forgeflow;
     const { name } = await subscribe(environment.forgeflow, DEAD_URL);
     const before = await subscriptions.show(name);
@@ -161,12 +215,12 @@ test('status() counts deliveries, subscriptions, workers and what waits for them
   const { id } = await deliverTo(forgeflow, receiver.url);
   await untilDelivery(forgeflow, id, ({ state }) => state === 'delivered');
   const { queues, deliveries, subscriptions } = await forgeflow.status();
-  expect(queues.map(({ queue, kind, workers }) => ({ queue, kind, workers }))).toEqual([
+  expect(queues!.map(({ queue, kind, workers }) => ({ queue, kind, workers }))).toEqual([
     { queue: 'forgeflow', kind: 'workflow', workers: 1 },
     { queue: 'forgeflow', kind: 'activity', workers: 1 },
     { queue: 'egress', kind: 'activity', workers: 1 },
   ]);
-  for (const { backlog } of queues) expect(backlog).toBe(0);
+  for (const { backlog } of queues!) expect(backlog).toBe(0);
   const shown = await forgeflow.subscriptions.list();
   expect(subscriptions).toEqual({
     active: shown.filter(({ state }) => state === 'active').length,

@@ -1,6 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { admitDeliveries } from '../../src/database/admission.ts';
+import { recordAttempt } from '../../src/database/attempts.ts';
 import { openDatabase } from '../../src/database/connection.ts';
+import { publish } from '../../src/bus/outbox.ts';
+import { takeUndispatchedEvents } from '../../src/database/events.ts';
 import { migrateDown, migrateUp, pendingMigrations } from '../../src/database/migrate.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -10,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-/** All columns, indexes and constraints, in words. */
+/** All columns, indexes, constraints, functions and triggers, in words. */
 async function schema(): Promise<string[]> {
   const { rows } = await sql<{ line: string }>`
     select format('column %s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default) as line
@@ -18,6 +23,8 @@ async function schema(): Promise<string[]> {
     union all select 'index ' || indexdef from pg_indexes where schemaname = 'public'
     union all select format('constraint %s %s', conrelid::regclass, pg_get_constraintdef(oid))
       from pg_constraint where connamespace = 'public'::regnamespace
+    union all select 'function ' || pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
+    union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
     order by line
   `.execute(database.db);
   return rows.map(({ line }) => line).filter((line) => !line.includes('kysely_migration'));
@@ -27,7 +34,7 @@ test('every migration can be taken back, leaves nothing behind, and be applied a
   const { db } = database;
   expect(await pendingMigrations(db)).toEqual([]);
   const before = await schema();
-  expect(before.length).toBeGreaterThan(40);
+  expect(before.length).toBeGreaterThan(60);
 
   const taken: string[] = [];
   for (let [step] = await migrateDown(db); step !== undefined; [step] = await migrateDown(db)) {
@@ -52,4 +59,118 @@ test('two processes that migrate at once do it once', async () => {
   await other.destroy();
   expect(new Set(steps.flat().map(({ name }) => name)).size).toBe(steps.flat().length);
   expect(await pendingMigrations(db)).toEqual([]);
+});
+
+describe('a database of the version before the event bus', () => {
+  const EVENT_BUS = '20261125-event-bus';
+  const started = new Date('2026-01-01T00:00:00Z');
+
+  /** What that version wrote: an event, its subscription, and its delivery in a state of its own. */
+  async function recordOldDelivery(
+    delivery: string,
+  ): Promise<{ event: string; delivery: string; subscription: string }> {
+    const { db } = database;
+    const ids = { event: randomUUID(), delivery: randomUUID(), subscription: randomUUID() };
+    await sql`
+      insert into events (id, topic, payload, created_at) values (${ids.event}, 'gitlab.push', '{"n": 1}', ${started})
+    `.execute(db);
+    await sql`
+      insert into subscriptions (id, name, url, patterns, headers_sealed, secret_sealed)
+      values (${ids.subscription}, ${ids.subscription}, 'https://example.com', '{>}', '', '')
+    `.execute(db);
+    await sql`
+      insert into deliveries (id, subscription_id, event_id, date_created, state, attempt_count, started_at, next_attempt_at)
+      select ${ids.delivery}, ${ids.subscription}, ${ids.event}, ${started}, old.*
+      from (values ${sql.raw(delivery)}) old
+    `.execute(db);
+    return ids;
+  }
+
+  beforeEach(async () => {
+    const { db } = database;
+    await migrateUp(db);
+    while (!(await pendingMigrations(db)).includes(EVENT_BUS)) await migrateDown(db);
+    await sql`truncate events, subscriptions cascade`.execute(db);
+  });
+
+  test('E2: events that have their deliveries already are not dispatched again', async () => {
+    const { db } = database;
+    const { event } = await recordOldDelivery(`('delivered', 1, now(), null::timestamptz)`);
+    await migrateUp(db);
+    const rows = await db.selectFrom('events').selectAll().execute();
+    expect(rows).toEqual([
+      {
+        id: event,
+        topic: 'gitlab.push',
+        payload: '{"n": 1}',
+        dedupe_key: null,
+        dispatched_at: started,
+        created_at: started,
+      },
+    ]);
+    expect(await takeUndispatchedEvents(db, 10)).toEqual([]);
+    expect(await publish(db, { topic: 'gitlab.push', data: 1, id: event })).toEqual({
+      eventId: event,
+      duplicate: true,
+    });
+    const { eventId } = await publish(db, { topic: 'gitlab.push', data: 1 });
+    expect(await takeUndispatchedEvents(db, 10)).toEqual([{ id: eventId, topic: 'gitlab.push' }]);
+  });
+
+  test('E2: pending deliveries go on: one that was not started yet is, one that waits for its retry is left to it', async () => {
+    const { db } = database;
+    const fresh = await recordOldDelivery(`('pending', 0, null::timestamptz, null::timestamptz)`);
+    const waiting = await recordOldDelivery(`('pending', 3, now(), now() + interval '1 hour')`);
+    await recordOldDelivery(`('failed', 36, now(), null::timestamptz)`);
+    await recordOldDelivery(`('cancelled', 0, null::timestamptz, null::timestamptz)`);
+    await migrateUp(db);
+    const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 1, probeLeaseMs: 1_000 };
+    const { admitted } = await admitDeliveries(db, limits);
+    expect(admitted.map(({ id }) => id)).toEqual([fresh.delivery]);
+
+    // The workflow of the other one is asleep in Temporal, and makes its attempt when it wakes.
+    const standing = await recordAttempt(db, {
+      deliveryId: waiting.delivery,
+      number: 4,
+      sentAt: new Date(),
+      outcome: {
+        kind: 'response',
+        statusCode: 204,
+        headers: {},
+        body: Buffer.alloc(0),
+        truncated: false,
+        durationMs: 1,
+      },
+      verdict: { state: 'delivered', failureDetail: null, nextAttemptAt: null, disablesSubscription: false },
+    });
+    expect(standing).toMatchObject({ state: 'delivered' });
+  });
+
+  test('E4, E10: subscriptions are what they were, and count as never changed', async () => {
+    const { db } = database;
+    const { subscription } = await recordOldDelivery(`('pending', 0, null::timestamptz, null::timestamptz)`);
+    const before = await sql<object>`select * from subscriptions`.execute(db);
+    await migrateUp(db);
+    const rows = await db.selectFrom('subscriptions').selectAll().execute();
+    expect(rows).toEqual([{ ...before.rows[0], id: subscription, next_probe_at: null, probe_delivery_id: null }]);
+    expect(await db.selectFrom('subscription_changes').selectAll().execute()).toEqual([{ version: '0' }]);
+  });
+
+  test('can be had again: nothing that it knew is lost on the way up and down', async () => {
+    const { db } = database;
+    await recordOldDelivery(`('pending', 3, now(), now() + interval '1 hour')`);
+    const rows = async () => [
+      (await sql`select * from events`.execute(db)).rows,
+      (await sql`select * from subscriptions`.execute(db)).rows,
+      (await sql`select * from deliveries`.execute(db)).rows,
+    ];
+    const before = await rows();
+    await migrateUp(db);
+    while (!(await pendingMigrations(db)).includes(EVENT_BUS)) await migrateDown(db);
+    expect(await rows()).toEqual(before);
+    // No trigger is left that would write to what is gone.
+    await sql`update subscriptions set url = 'https://example.com/else'`.execute(db);
+    await sql`delete from subscriptions`.execute(db);
+    await sql`insert into events (id, topic, payload) values (gen_random_uuid(), 'a', 'x')`.execute(db);
+  });
 });

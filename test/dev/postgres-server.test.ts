@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
-import { freePort, preferPort } from '../../src/dev/free-port.ts';
+import { freePort, preferPort } from '../../src/free-port.ts';
 import { type PostgresServer, startPostgres } from '../../src/dev/postgres-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'forgeflow-pg-')); // closed to others, like a clone in /root

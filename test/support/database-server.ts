@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDatabase } from '../../src/database/connection.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
-import { freePort } from '../../src/dev/free-port.ts';
+import { freePort } from '../../src/free-port.ts';
 import { startPostgres } from '../../src/dev/postgres-server.ts';
 import { CARELESS_POSTGRES, killedAtExit, temporaryDirectory } from './services.ts';
 

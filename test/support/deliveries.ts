@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { WorkflowHandle } from '@temporalio/client';
 import type {
+  Delivery,
   DeliveryWithAttempts,
   ForgeflowClient,
   NewSubscriptionInput,
@@ -8,6 +9,7 @@ import type {
 } from '../../src/index.ts';
 import { deliveryWorkflowId } from '../../src/domain/delivery.ts';
 import type { deliverWebhook } from '../../workflows/deliver-webhook.ts';
+import type { TestDatabase } from './database.ts';
 import { eventually } from './eventually.ts';
 
 /** Nothing ever listens there: connections are refused at once. */
@@ -40,10 +42,29 @@ export async function publishTo(
 ): Promise<StartedDelivery> {
   const topic = subscription.name;
   const { eventId } = await forgeflow.publish({ topic, data });
-  const deliveries = await forgeflow.deliveries.list({ subscription: subscription.name });
-  const delivery = deliveries.find((one) => one.eventId === eventId);
-  if (delivery === undefined) throw new Error('there is no delivery of the event');
+  const delivery = await deliveryOf(forgeflow, eventId, subscription.name);
   return { id: delivery.id, topic, subscription, handle: handleOf(forgeflow, delivery.id) };
+}
+
+/** Waits for a relay to make the delivery of an event. */
+export async function deliveryOf(forgeflow: ForgeflowClient, eventId: string, subscription: string): Promise<Delivery> {
+  return eventually(async () => {
+    const delivery = (await forgeflow.deliveries.list({ subscription })).find((one) => one.eventId === eventId);
+    if (delivery === undefined) throw new Error('there is no delivery of the event');
+    return delivery;
+  });
+}
+
+/** Waits until an event has all the deliveries that it will have. */
+export async function untilDispatched({ db }: TestDatabase, eventId: string): Promise<void> {
+  await eventually(async () => {
+    const { dispatched_at } = await db
+      .selectFrom('events')
+      .select('dispatched_at')
+      .where('id', '=', eventId)
+      .executeTakeFirstOrThrow();
+    if (dispatched_at === null) throw new Error('the event is not dispatched');
+  });
 }
 
 /** A delivery to a subscription of its own. */
@@ -73,6 +94,7 @@ export function handleOf(forgeflow: ForgeflowClient, deliveryId: string): Delive
 /** Waits until the workflow itself knows of so many attempts. */
 export async function attempted({ handle }: StartedDelivery, attempts: number): Promise<void> {
   await eventually(async () => {
+    // At first there is no workflow: a relay starts it.
     const status = await handle.query<{ attemptCount: number }>('deliveryStatus');
     if (status.attemptCount < attempts) throw new Error(`${status.attemptCount} of ${attempts} attempts were made`);
   });

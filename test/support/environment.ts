@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { inject } from 'vitest';
-import { type Activities, createActivities } from '../../activities/index.ts';
+import type { RelayOptions } from '../../src/bus/relay.ts';
 import { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
-import { createAddressGuard } from '../../src/egress/address-guard.ts';
-import { createSender } from '../../src/egress/send.ts';
+import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { createLogger } from '../../src/logging.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
 import { createSealer, type Sealer } from '../../src/secrets/sealer.ts';
 import { connectWorkers } from '../../src/temporal/worker-connection.ts';
 import { TASK_QUEUES } from '../../src/temporal/task-queues.ts';
-import { createWorkers, installRuntime, type RunningWorkers, runWorkers } from '../../src/temporal/worker.ts';
+import { installRuntime, type RunningWorkers } from '../../src/temporal/worker.ts';
+import { assembleWorkers } from '../../src/worker.ts';
 import { cloneDatabase, type TestDatabase, useDatabase } from './database.ts';
 import type { SharedServices } from './services.ts';
 import { startTestTemporal, type TestTemporal } from './temporal.ts';
@@ -18,8 +19,12 @@ import { startTestTemporal, type TestTemporal } from './temporal.ts';
 export interface EnvironmentOptions {
   /** Of one request. */
   timeoutMs?: number;
-  /** No worker runs in this process. */
+  /** No worker runs in this process, so nothing takes events off the bus. */
   withoutWorkers?: boolean;
+  /** How often the relay looks at what nobody tells it of. */
+  intervals?: RelayOptions['intervals'];
+  /** More settings, as environment variables. */
+  settings?: Record<string, string>;
   /** A migrated database to be used instead of a copy of the template. */
   databaseUrl?: string;
   /** What it stands on; that of vitest's global setup when left out. */
@@ -43,6 +48,8 @@ export interface Environment {
 export async function startEnvironment({
   timeoutMs = 2_000,
   withoutWorkers = false,
+  intervals,
+  settings = {},
   databaseUrl,
   services = servicesOfVitest(),
 }: EnvironmentOptions = {}): Promise<Environment> {
@@ -59,15 +66,18 @@ export async function startEnvironment({
       () => temporal.stop(),
       () => database.drop(),
     );
-    const variables = testVariables(database.url, temporal.address, timeoutMs);
+    const variables = { ...testVariables(database.url, temporal.address, timeoutMs), ...settings };
     const config = loadConfig(variables, tmpdir());
     const sealer = createSealer(config.secretsKey ?? '');
     const workers = { sealer };
-    const sender = createSender({ guard: createAddressGuard(config.deliveryAllowedNetworks), timeoutMs });
-    stops.push(() => sender.close());
-    const activities = createActivities({ db: database.db, sender, sealer: delegate(workers) });
     if (!withoutWorkers) {
-      const running = await runTestWorkers(config, activities, services.workflowBundle);
+      const running = await runTestWorkers(config, {
+        db: database.db,
+        databaseUrl: database.url,
+        sealer: delegate(workers),
+        workflowBundle: services.workflowBundle,
+        intervals,
+      });
       stops.push(() => running.stop());
     }
     const forgeflow = await ForgeflowClient.connect(config);
@@ -101,25 +111,40 @@ function servicesOfVitest(): SharedServices {
 
 let runtimeInstalled = false;
 
-async function runTestWorkers(config: Config, activities: Activities, codePath: string): Promise<RunningWorkers> {
-  if (!runtimeInstalled) installRuntime(createLogger(config.logLevel), undefined);
+interface TestWorkers {
+  db: ForgeflowDatabase;
+  databaseUrl: string;
+  sealer: Sealer;
+  workflowBundle: string;
+  intervals: RelayOptions['intervals'];
+}
+
+async function runTestWorkers(
+  config: Config,
+  { db, databaseUrl, sealer, workflowBundle, intervals }: TestWorkers,
+): Promise<RunningWorkers> {
+  const logger = createLogger(config.logLevel);
+  if (!runtimeInstalled) installRuntime(logger, undefined);
   runtimeInstalled = true;
-  const { connection, namespace } = await connectWorkers(config);
-  const workers = await createWorkers({
-    connection,
-    namespace,
-    activities,
+  const temporal = await connectWorkers(config);
+  const running = await assembleWorkers({
+    config,
     queues: TASK_QUEUES,
-    egressConcurrency: config.egressConcurrency,
+    logger,
+    db,
+    databaseUrl,
+    sealer,
+    temporal,
+    metrics: createMetrics(),
     graceMs: 1_000,
-    workflows: { workflowBundle: { codePath } },
+    workflows: { workflowBundle: { codePath: workflowBundle } },
+    intervals,
   });
-  const running = runWorkers(workers);
   return {
     done: running.done,
     async stop() {
       await running.stop();
-      await connection.close();
+      await temporal.connection.close();
     },
   };
 }

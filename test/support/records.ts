@@ -1,11 +1,19 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
-import { insertEvent } from '../../src/database/events.ts';
+import { insertEventFor } from '../../src/database/events.ts';
 import { insertSubscription } from '../../src/database/subscriptions.ts';
+import { EgressGate } from '../../src/egress/gate.ts';
 import { generateSecret } from '../../src/egress/sign.ts';
 import { createSealer } from '../../src/secrets/sealer.ts';
 
 export const testSealer = createSealer(randomBytes(32).toString('base64'));
+
+/** What attempts need besides a database, a sender and a sealer: no one waits at this gate. */
+export const attemptParts = {
+  gate: new EgressGate({ total: 1_000, perSubscription: 1_000 }),
+  breakerFailures: 5,
+  observe: () => undefined,
+};
 
 export interface RecordedDelivery {
   deliveryId: string;
@@ -26,7 +34,7 @@ export async function insertPendingDelivery(db: ForgeflowDatabase, url: string):
     headersSealed: testSealer.seal('{}'),
     secretSealed: testSealer.seal(secret),
   });
-  await insertEvent(db, { id: eventId, topic: 'a.b', payload: '{"n": 1}' }, [{ id: deliveryId, subscriptionId }]);
+  await insertEventFor(db, { id: eventId, topic: 'a.b', payload: '{"n": 1}' }, { id: deliveryId, subscriptionId });
   return { deliveryId, subscriptionId, eventId, secret };
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { openDatabase } from '../../src/database/connection.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
-import { freePort } from '../../src/dev/free-port.ts';
+import { freePort } from '../../src/free-port.ts';
 import { startPostgres } from '../../src/dev/postgres-server.ts';
 import { findTemporalCli } from '../../src/dev/temporal-cli.ts';
 import { WORKFLOWS_ENTRY } from '../../src/temporal/workflow-source.ts';

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { inject } from 'vitest';
-import { freePort } from '../../src/dev/free-port.ts';
+import { freePort } from '../../src/free-port.ts';
 import { startTemporalServer } from '../../src/dev/temporal-server.ts';
 import { registerSearchAttributes } from '../../src/temporal/search-attributes.ts';
 import { killedAtExit, temporaryDirectory } from './services.ts';

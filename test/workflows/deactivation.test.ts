@@ -3,11 +3,13 @@ import {
   attempted,
   DEAD_URL,
   deliverTo,
+  deliveryOf,
   publishTo,
   sleepingDelivery,
   subscribe,
   untilClosed,
   untilDelivery,
+  untilDispatched,
 } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
@@ -15,7 +17,10 @@ import { type Receiver, startReceiver } from '../support/receiver.ts';
 let environment: Environment;
 let receiver: Receiver;
 beforeAll(async () => {
-  [environment, receiver] = await Promise.all([startEnvironment(), startReceiver()]);
+  [environment, receiver] = await Promise.all([
+    startEnvironment({ settings: { BREAKER_FAILURES: '1000' } }), // else it would hold most of the many back
+    startReceiver(),
+  ]);
 });
 afterAll(async () => {
   await environment.stop();
@@ -74,14 +79,15 @@ describe('D8 a paused subscription', () => {
     const { forgeflow } = environment;
     const { name } = await subscribe(forgeflow, receiver.url);
     await forgeflow.subscriptions.pause(name);
-    await forgeflow.publish({ topic: name, data: 1 });
+    const { eventId } = await forgeflow.publish({ topic: name, data: 1 });
+    await untilDispatched(environment.database, eventId);
     await expect(forgeflow.subscriptions.ping(name)).rejects.toEqual(refused('conflict'));
     expect(await forgeflow.deliveries.list({ subscription: name })).toEqual([]);
 
     expect(await forgeflow.subscriptions.enable(name)).toMatchObject({ state: 'active' });
-    await forgeflow.publish({ topic: name, data: 2 });
-    const [delivery] = await forgeflow.deliveries.list({ subscription: name });
-    await untilDelivery(forgeflow, delivery!.id, ({ state }) => state === 'delivered');
+    const next = await forgeflow.publish({ topic: name, data: 2 });
+    const delivery = await deliveryOf(forgeflow, next.eventId, name);
+    await untilDelivery(forgeflow, delivery.id, ({ state }) => state === 'delivered');
   });
 
   test('lets a request that is on its way come through', async () => {

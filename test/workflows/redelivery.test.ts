@@ -20,7 +20,8 @@ const HOUR = 3_600_000;
 
 let environment: Environment;
 beforeAll(async () => {
-  environment = await startEnvironment();
+  // The breaker would hold back most of what fails here.
+  environment = await startEnvironment({ settings: { BREAKER_FAILURES: '1000' } });
 });
 afterAll(() => environment.stop());
 
@@ -151,13 +152,8 @@ describe('D6 redelivery', () => {
       .where('id', '=', old!.id)
       .execute();
 
-    const steps: [number, number][] = [];
     const since = new Date(Date.now() - 48 * HOUR);
-    const progress = (done: number, total: number) => void steps.push([done, total]);
-    expect(await forgeflow.deliveries.redeliverSince(subscription.name, since, { progress })).toEqual({
-      redelivered: 4,
-    });
-    expect(steps).toEqual([1, 2, 3, 4].map((done) => [done, 4]));
+    expect(await forgeflow.deliveries.redeliverSince(subscription.name, since)).toEqual({ redelivered: 4 });
     for (const { id } of failed) await untilDelivery(forgeflow, id, ({ attemptCount }) => attemptCount === 3);
     await untilDelivery(forgeflow, cancelled!.id, ({ attemptCount }) => attemptCount === 2);
     await aMoment();

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deliverTo, publishTo, subscribe, untilClosed, untilDelivery } from '../support/deliveries.ts';
+import { deliverTo, deliveryOf, publishTo, subscribe, untilClosed, untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { activitiesOf, eventsOf } from '../support/history.ts';
 import { startReceiver, type Receiver, verify } from '../support/receiver.ts';
@@ -116,10 +116,9 @@ describe('D10 the request', () => {
     const subscription = await subscribe(forgeflow, receiver.url);
     const json = '{ "b" : 1.0e2,\n  "a": "\\u00fc ü 😀", "a": 2 }';
     const { eventId } = await forgeflow.publish({ topic: subscription.name, data: json, json: true });
-    const [delivery] = await forgeflow.deliveries.list({ subscription: subscription.name });
-    expect(delivery!.eventId).toBe(eventId);
-    await untilDelivery(forgeflow, delivery!.id, ({ pending }) => !pending);
-    expect(requestsOf(delivery!.id)[0]!.rawBody.toString('utf8')).toBe(json);
+    const delivery = await deliveryOf(forgeflow, eventId, subscription.name);
+    await untilDelivery(forgeflow, delivery.id, ({ pending }) => !pending);
+    expect(requestsOf(delivery.id)[0]!.rawBody.toString('utf8')).toBe(json);
   });
 
   test('is signed by both secrets for 24 h after a rotation, then by the new one alone', async () => {

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deliveryStatusQuery } from '../../workflows/messages.ts';
-import { attempted, deliverTo, type DeliveryHandle, publishTo, subscribe, untilClosed } from '../support/deliveries.ts';
+import {
+  attempted,
+  deliverTo,
+  deliveryOf,
+  type DeliveryHandle,
+  publishTo,
+  subscribe,
+  untilClosed,
+} from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { historyText } from '../support/history.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
@@ -61,9 +69,9 @@ describe('D14 deliveries are found', () => {
     const { forgeflow } = environment;
     receiver.answerWith(200);
     const subscription = await subscribe(forgeflow, receiver.url, { name: 'Größe 日本 1.0_@/+-x', patterns: ['>'] });
-    await forgeflow.publish({ topic: 'a.b', data: 1 });
-    const [delivery] = await forgeflow.deliveries.list({ subscription: subscription.name });
-    await expectFound(`forgeflowSubscription = '${subscription.name}'`, [`delivery/${delivery!.id}`]);
+    const { eventId } = await forgeflow.publish({ topic: 'a.b', data: 1 });
+    const delivery = await deliveryOf(forgeflow, eventId, subscription.name);
+    await expectFound(`forgeflowSubscription = '${subscription.name}'`, [`delivery/${delivery.id}`]);
     await forgeflow.subscriptions.delete(subscription.name);
   });
 });

@@ -1,0 +1,108 @@
+import type { Client } from '@temporalio/client';
+import type { ForgeflowDatabase } from '../database/connection.ts';
+import { startListener } from '../database/listener.ts';
+import type { Logger } from '../logging.ts';
+import { type ControlOptions, createControl } from './control.ts';
+import { dispatchBatch } from './dispatch-events.ts';
+import { publishHealth } from './health.ts';
+import { Outage } from './outage.ts';
+import { reviveStrays, startBatch } from './start-deliveries.ts';
+import { SubscriptionsCache } from './subscriptions-cache.ts';
+import { startWorkLoop } from './work-loop.ts';
+
+export interface RelayOptions {
+  db: ForgeflowDatabase;
+  /** For the connection that listens, besides those of `db`. */
+  databaseUrl: string;
+  /** On the connection of this process' workers. */
+  temporal: Client;
+  logger: Logger;
+  /** What this worker calls itself on the bus. */
+  workerName: string;
+  /** Somebody asked by the bus for an orderly end. */
+  onStop: ControlOptions['onStop'];
+  intervals?: Partial<Intervals> | undefined;
+}
+
+/** In ms. */
+export interface Intervals {
+  /** How often the tables are looked at without a notification, which may get lost. */
+  poll: number;
+  reload: number;
+  health: number;
+  strays: number;
+}
+
+const INTERVALS: Intervals = { poll: 1_000, reload: 60_000, health: 30_000, strays: 5_000 };
+/** While deliveries wait for places that others have, how soon to look again: twice as long each time, up to… */
+const CROWDED_MS = { first: 25, longest: 400 };
+
+export interface Relay {
+  /** Takes nothing more off the bus; resolves when what is under way is done. */
+  stop(): Promise<void>;
+}
+
+/** Takes events off the bus and brings deliveries under way, as long as the worker runs. */
+export function startRelay(options: RelayOptions): Relay {
+  const { db, databaseUrl, temporal, logger, workerName } = options;
+  const intervals = { ...INTERVALS, ...options.intervals };
+  const outage = new Outage(logger);
+  const subscriptions = new SubscriptionsCache(logger);
+  const control = createControl({ db, logger, onStop: options.onStop });
+  let crowdedMs = CROWDED_MS.first;
+
+  const loop = (name: string, work: () => Promise<number>) => startWorkLoop({ name, work, outage });
+
+  const starting = loop('starting deliveries', async () => {
+    const { started, crowded } = await startBatch({ db, temporal, logger });
+    crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
+    if (crowded) return crowdedMs;
+    return started > 0 ? 0 : intervals.poll;
+  });
+  const dispatching = loop('dispatching events', async () => {
+    const events = await dispatchBatch(db, subscriptions);
+    if (events === 0) return intervals.poll;
+    starting.wake();
+    return 0;
+  });
+  const reading = loop('reading subscriptions', async () => {
+    await subscriptions.reload(db);
+    return intervals.reload;
+  });
+  const reviving = loop('looking after strays', async () => {
+    await reviveStrays({ db, temporal, logger });
+    return intervals.strays;
+  });
+  const pulse = loop('publishing health', async () => {
+    await publishHealth(db, workerName);
+    return intervals.health;
+  });
+
+  const listener = startListener({
+    url: databaseUrl,
+    channels: ['forgeflow_events', 'forgeflow_deliveries', 'forgeflow_subscriptions', 'forgeflow_control'],
+    onNotification(channel, payload) {
+      if (channel === 'forgeflow_control') control.heard(payload);
+      if (channel === 'forgeflow_events') dispatching.wake();
+      if (channel === 'forgeflow_deliveries') starting.wake();
+      if (channel === 'forgeflow_subscriptions') {
+        reading.wake();
+        starting.wake(); // one that was enabled, or whose breaker closed, may have deliveries waiting
+      }
+    },
+    onListening() {
+      outage.ends('listening');
+      control.catchUp();
+      for (const one of [dispatching, reading, starting]) one.wake();
+    },
+    onLost(error) {
+      outage.begins('listening', error);
+    },
+  });
+
+  return {
+    async stop() {
+      await Promise.all([listener, dispatching, starting, reading, reviving, pulse].map((one) => one.stop()));
+    },
+  };
+}

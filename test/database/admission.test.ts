@@ -1,0 +1,446 @@
+import { randomUUID } from 'node:crypto';
+import { type ControlledTransaction, type Insertable, sql, type Updateable } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  admitDeliveries,
+  type AdmissionLimits,
+  holdDelivery,
+  readmitLater,
+  takeStrays,
+} from '../../src/database/admission.ts';
+import { nominateProbe } from '../../src/database/circuit-breaker.ts';
+import { deleteSubscription, insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
+import { endDeliveriesOf } from '../../src/database/deliveries.ts';
+import type { Database } from '../../src/database/connection.ts';
+import type { DeliveryTable, SubscriptionTable, Tables } from '../../src/database/tables.ts';
+import { cloneDatabase, type TestDatabase } from '../support/database.ts';
+import { deliveryRow, subscriptionRow } from '../support/records.ts';
+
+const MINUTE = 60_000;
+const LIMITS: AdmissionLimits = { batch: 60, inFlight: 50, inFlightOnTrial: 4, probeLeaseMs: 5 * MINUTE };
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await cloneDatabase();
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  await sql`truncate events, subscriptions cascade`.execute(database.db);
+});
+
+const ago = (ms: number) => new Date(Date.now() - ms);
+const later = (ms: number) => new Date(Date.now() + ms);
+
+/** One that was at work until now, unless it is told otherwise. */
+async function subscribe(books: Updateable<SubscriptionTable> = {}): Promise<string> {
+  const { db } = database;
+  const id = randomUUID();
+  const name = `s ${id}`;
+  const sealed = Buffer.alloc(0);
+  const url = 'https://example.com/hook';
+  await insertSubscription(db, { id, name, url, patterns: ['>'], headersSealed: sealed, secretSealed: sealed });
+  await updateSubscription(db, name, { last_success_at: new Date(), ...books });
+  return id;
+}
+
+const TRIPPED = { state: 'tripped', consecutive_failures: 5, tripped_at: ago(5 * MINUTE) } as const;
+
+/** Deliveries that wait, the oldest first, all in one statement. */
+async function deliver(
+  subscriptionId: string,
+  count: number,
+  values: Partial<Insertable<DeliveryTable>> = {},
+): Promise<string[]> {
+  const { db } = database;
+  const ids = Array.from({ length: count }, () => randomUUID());
+  const events = ids.map(() => ({ id: randomUUID(), topic: 'a.b', payload: '1', dispatched_at: new Date() }));
+  await db.insertInto('events').values(events).execute();
+  await db
+    .insertInto('deliveries')
+    .values(
+      ids.map((id, i) => ({
+        id,
+        subscription_id: subscriptionId,
+        event_id: events[i]!.id,
+        date_created: ago(MINUTE - i),
+        ...values,
+      })),
+    )
+    .execute();
+  return ids;
+}
+
+async function admit(limits: Partial<AdmissionLimits> = {}, db: Database = database.db) {
+  const { admitted, crowded } = await admitDeliveries(db, { ...LIMITS, ...limits });
+  return { ids: admitted.map(({ id }) => id), of: admitted.map((one) => one.subscriptionId), crowded, admitted };
+}
+
+/** Two transactions at once, which are over afterwards whatever happens. */
+async function inTwoTransactions(
+  work: (one: ControlledTransaction<Tables>, other: ControlledTransaction<Tables>) => Promise<void>,
+): Promise<void> {
+  const { db } = database;
+  const both = [await db.startTransaction().execute(), await db.startTransaction().execute()] as const;
+  try {
+    for (const each of both) await sql`set local lock_timeout = '5s'`.execute(each); // neither is to wait for the other
+    await work(...both);
+  } finally {
+    for (const each of both) if (!each.isCommitted && !each.isRolledBack) await each.rollback().execute();
+  }
+}
+
+const count = (all: string[], one: string) => all.filter((each) => each === one).length;
+
+describe('admission', () => {
+  test('gives all that a workflow is started with, and marks the delivery as told', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe();
+    const [id] = await deliver(subscriptionId, 1, { attempt_count: 3 });
+    const { name, url } = await subscriptionRow(db, subscriptionId);
+    expect(await admitDeliveries(db, LIMITS)).toEqual({
+      admitted: [{ id, topic: 'a.b', subscriptionId, subscription: name, url, attemptCount: 3 }],
+      crowded: false,
+    });
+    expect((await deliveryRow(db, id!)).started_at).toBeInstanceOf(Date);
+    expect(await admitDeliveries(db, LIMITS)).toEqual({ admitted: [], crowded: false });
+  });
+
+  test('takes nothing that is over, or was told already', async () => {
+    const subscriptionId = await subscribe();
+    for (const state of ['delivered', 'failed', 'cancelled'] as const) await deliver(subscriptionId, 1, { state });
+    await deliver(subscriptionId, 1, { started_at: new Date() });
+    await deliver(subscriptionId, 1, { started_at: new Date(), next_attempt_at: later(MINUTE) });
+    expect(await admit()).toMatchObject({ ids: [], crowded: false });
+  });
+
+  test('takes the oldest first', async () => {
+    const ids = await deliver(await subscribe(), 10);
+    expect((await admit({ batch: 4 })).ids.toSorted()).toEqual(ids.slice(0, 4).toSorted());
+    expect((await admit({ batch: 4 })).ids.toSorted()).toEqual(ids.slice(4, 8).toSorted());
+  });
+
+  test('also looks after what waits for a subscription that is paused: its attempt ends it', async () => {
+    const ids = await deliver(await subscribe({ state: 'paused' }), 1);
+    expect((await admit()).ids).toEqual(ids);
+  });
+});
+
+describe('fair shares', () => {
+  test('E12: one that has a thousand waiting does not keep another from the very next batch', async () => {
+    const [busy, quiet] = [await subscribe(), await subscribe()];
+    await deliver(busy, 1_000);
+    const [only] = await deliver(quiet, 1);
+    const { ids, of } = await admit();
+    expect(ids).toContain(only);
+    expect(count(of, busy)).toBe(LIMITS.batch / 2);
+  });
+
+  test('E12: those that wait share a batch in equal parts', async () => {
+    const subscriptions = await Promise.all([subscribe(), subscribe(), subscribe()]);
+    for (const id of subscriptions) await deliver(id, 40);
+    const { of } = await admit();
+    expect(subscriptions.map((id) => count(of, id))).toEqual([20, 20, 20]);
+  });
+
+  test('E12: when more wait than a batch has room for, each gets in before anyone has a second turn for long', async () => {
+    const subscriptions: string[] = [];
+    for (let i = 0; i < 12; i++) subscriptions.push(await subscribe());
+    for (const id of subscriptions) await deliver(id, 30);
+    const seen = new Set<string>();
+    let batches = 0;
+    while (seen.size < subscriptions.length) {
+      const { of } = await admit({ batch: 5 });
+      expect(of.length).toBe(5);
+      expect(new Set(of).size).toBe(5);
+      for (const id of of) seen.add(id);
+      expect(++batches).toBeLessThan(100); // it is drawn by lot
+    }
+  });
+
+  test('E12: what is left of places that some cannot use is used with the next batch', async () => {
+    const [one, other] = [await subscribe(), await subscribe()];
+    await deliver(one, 3);
+    await deliver(other, 100);
+    const first = await admit({ batch: 20 });
+    expect([count(first.of, one), count(first.of, other)]).toEqual([3, 10]);
+    const second = await admit({ batch: 20 });
+    expect(count(second.of, other)).toBe(20);
+  });
+});
+
+describe('places', () => {
+  test('E12: a subscription has no more than so many in flight, and gets places back as attempts end', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe();
+    await deliver(subscriptionId, 20);
+    const first = await admit({ inFlight: 6 });
+    expect(first).toMatchObject({ ids: { length: 6 }, crowded: false });
+    expect(await admit({ inFlight: 6 })).toMatchObject({ ids: [], crowded: true });
+
+    const [delivered, asleep, held] = first.ids;
+    await db.updateTable('deliveries').set({ state: 'delivered' }).where('id', '=', delivered!).execute();
+    await db
+      .updateTable('deliveries')
+      .set({ next_attempt_at: later(MINUTE) })
+      .where('id', '=', asleep!)
+      .execute();
+    expect((await admit({ inFlight: 6 })).ids.length).toBe(2);
+    await holdDelivery(db, held!);
+    expect((await admit({ inFlight: 6 })).ids).toEqual([held]); // the oldest of those that wait
+  });
+
+  test.each<[string, number, Updateable<SubscriptionTable>]>([
+    ['that never had a success', 4, { last_success_at: null }],
+    ['whose last attempt failed', 4, { consecutive_failures: 1 }],
+    ['that is well', 50, {}],
+  ])('E12: one %s may have %i', async (_what, most, books) => {
+    await deliver(await subscribe(books), 60);
+    expect((await admit()).ids.length).toBe(most);
+  });
+
+  test('E12: no place of one is counted for another, and one without a place does not keep others', async () => {
+    const [full, free] = [await subscribe(), await subscribe()];
+    await deliver(full, 10, { started_at: new Date() });
+    await deliver(full, 10);
+    const ids = await deliver(free, 10);
+    const first = await admit({ inFlight: 10 });
+    expect(first).toMatchObject({ crowded: true, of: { length: 10 } });
+    expect(first.ids.toSorted()).toEqual(ids.toSorted());
+  });
+});
+
+describe('several relays', () => {
+  test('take different deliveries, and neither waits for the other', async () => {
+    await deliver(await subscribe(), 10);
+    await inTwoTransactions(async (one, other) => {
+      const mine = await admit({ batch: 4 }, one);
+      const theirs = await admit({ batch: 4 }, other);
+      expect(mine.ids.length).toBe(4);
+      expect(theirs.ids.length).toBe(4);
+      expect(new Set([...mine.ids, ...theirs.ids]).size).toBe(8);
+      await other.commit().execute();
+    });
+    // What one of them took and did not come to tell is there for the next.
+    expect((await admit()).ids.length).toBe(6);
+  });
+
+  test('at once admit every delivery once', async () => {
+    const subscriptions = await Promise.all([subscribe(), subscribe(), subscribe({ last_success_at: null })]);
+    for (const id of subscriptions) await deliver(id, 40);
+    const all: string[] = [];
+    const relay = async (): Promise<void> => {
+      for (;;) {
+        const { ids } = await admit({ batch: 7, inFlight: 1_000, inFlightOnTrial: 1_000 });
+        if (ids.length === 0) return;
+        all.push(...ids);
+      }
+    };
+    await Promise.all(Array.from({ length: 6 }, relay));
+    for (let rest = await admit(); rest.ids.length > 0; rest = await admit()) all.push(...rest.ids); // locked just then
+    expect(all.length).toBe(120);
+    expect(new Set(all).size).toBe(120);
+  });
+});
+
+describe('a tripped subscription', () => {
+  const probeOf = async (id: string) => {
+    const { probe_delivery_id, next_probe_at } = await subscriptionRow(database.db, id);
+    return { delivery: probe_delivery_id, inMs: next_probe_at === null ? null : next_probe_at.getTime() - Date.now() };
+  };
+
+  test('E10: holds back what waits until a probe is due; then one goes out, and none until its lease is over', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: later(MINUTE) });
+    const [oldest] = await deliver(subscriptionId, 10);
+    expect(await admit()).toMatchObject({ ids: [], crowded: false });
+
+    await db
+      .updateTable('subscriptions')
+      .set({ next_probe_at: ago(1) })
+      .execute();
+    expect((await admit()).ids).toEqual([oldest]);
+    const probe = await probeOf(subscriptionId);
+    expect(probe.delivery).toBe(oldest);
+    expect(probe.inMs).toBeGreaterThan(4 * MINUTE);
+    expect(probe.inMs).toBeLessThanOrEqual(5 * MINUTE);
+    expect(await admit()).toMatchObject({ ids: [], crowded: false });
+
+    // Whoever was to make that probe is dead: another one goes out.
+    await db
+      .updateTable('subscriptions')
+      .set({ next_probe_at: ago(1) })
+      .execute();
+    expect((await admit()).ids.length).toBe(1);
+    expect((await probeOf(subscriptionId)).delivery).not.toBe(oldest);
+  });
+
+  test('E10: whose next probe has no time gets one at once', async () => {
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: null });
+    const [oldest] = await deliver(subscriptionId, 3);
+    expect((await admit()).ids).toEqual([oldest]);
+  });
+
+  test('E10: keeps no other from being served', async () => {
+    const tripped = await subscribe({ ...TRIPPED, next_probe_at: later(MINUTE) });
+    await deliver(tripped, 500);
+    const ids = await deliver(await subscribe(), 60);
+    const { ids: admitted } = await admit({ inFlight: 100 });
+    expect(admitted.toSorted()).toEqual(ids.toSorted());
+  });
+
+  test('E10: of several relays that find a probe due at once, one sends one', async () => {
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: ago(1) });
+    await deliver(subscriptionId, 50);
+    const all = await Promise.all(Array.from({ length: 8 }, () => admit()));
+    const ids = all.flatMap((one) => one.ids);
+    expect(ids.length).toBe(1);
+    expect((await probeOf(subscriptionId)).delivery).toBe(ids[0]);
+  });
+
+  test('E10: a relay that finds another about to send the probe does not wait for it, nor send a second one', async () => {
+    await deliver(await subscribe({ ...TRIPPED, next_probe_at: ago(1) }), 5);
+    await inTwoTransactions(async (one, other) => {
+      expect((await admit({}, one)).ids.length).toBe(1);
+      expect(await admit({}, other)).toMatchObject({ ids: [] });
+      await one.commit().execute();
+      expect(await admit({}, other)).toMatchObject({ ids: [] });
+    });
+  });
+
+  test('E10: lets out what was asked for by hand, and that alone, at once and before what is older', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: later(MINUTE) });
+    const ids = await deliver(subscriptionId, 5);
+    await nominateProbe(db, ids[3]!);
+    expect((await admit()).ids).toEqual([ids[3]]);
+    expect(await admit()).toMatchObject({ ids: [] });
+    expect((await probeOf(subscriptionId)).delivery).toBe(ids[3]);
+  });
+
+  test('E10: lets no other out while one that was asked for by hand is on its way by itself', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: ago(1) });
+    const [asleep] = await deliver(subscriptionId, 1, { started_at: ago(MINUTE), next_attempt_at: later(MINUTE) });
+    await deliver(subscriptionId, 5);
+    await nominateProbe(db, asleep!); // whoever does this wakes its workflow, which claims the probe
+    expect(await admit()).toMatchObject({ ids: [] });
+    expect((await probeOf(subscriptionId)).delivery).toBe(asleep);
+  });
+
+  test('E10: lets a probe out again at once that found no room on its way', async () => {
+    const { db } = database;
+    const [oldest] = await deliver(await subscribe({ ...TRIPPED, next_probe_at: ago(1) }), 5);
+    expect((await admit()).ids).toEqual([oldest]);
+    await holdDelivery(db, oldest!);
+    expect((await admit()).ids).toEqual([oldest]);
+    expect(await admit()).toMatchObject({ ids: [] });
+  });
+
+  test('E10: does not wait for a nominee that is over', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ ...TRIPPED, next_probe_at: later(MINUTE) });
+    const ids = await deliver(subscriptionId, 3);
+    await nominateProbe(db, ids[2]!);
+    await db.updateTable('deliveries').set({ state: 'cancelled' }).where('id', '=', ids[2]!).execute();
+    await db
+      .updateTable('subscriptions')
+      .set({ next_probe_at: ago(1) })
+      .execute(); // at the latest
+    expect((await admit()).ids).toEqual([ids[0]]);
+  });
+
+  test.each<[string, (db: TestDatabase['db'], name: string, id: string) => Promise<unknown>]>([
+    [
+      'paused',
+      (db, name, id) =>
+        db.transaction().execute(async (transaction) => {
+          await updateSubscription(transaction, name, { state: 'paused' });
+          await sql`select pg_sleep(0.05)`.execute(transaction);
+          await endDeliveriesOf(transaction, id);
+        }),
+    ],
+    ['deleted', (db, name) => deleteSubscription(db, name)],
+  ])('E10: that is %s just when a probe is due is no reason for anyone to fail', async (_what, change) => {
+    const { db } = database;
+    for (let i = 0; i < 5; i++) {
+      const id = await subscribe({ ...TRIPPED, next_probe_at: ago(1) });
+      await deliver(id, 20);
+      const admitting = Array.from({ length: 6 }, async (_, n) => {
+        await sql`select pg_sleep(${n * 0.01})`.execute(db);
+        return admit();
+      });
+      await Promise.all([change(db, `s ${id}`, id), ...admitting]);
+    }
+  });
+
+  test('E10: is not admitted while somebody is about to change it; nobody waits for whom', async () => {
+    const id = await subscribe({ ...TRIPPED, next_probe_at: ago(1) });
+    const [oldest] = await deliver(id, 2);
+    await inTwoTransactions(async (one, other) => {
+      await updateSubscription(one, `s ${id}`, { url: 'https://example.com/else' });
+      expect(await admit({}, other)).toMatchObject({ ids: [] });
+    });
+    expect((await admit()).ids).toEqual([oldest]);
+  });
+});
+
+describe('taking an admission back', () => {
+  test('makes them wait again, but those that are over', async () => {
+    const { db } = database;
+    const ids = await deliver(await subscribe(), 3);
+    await admit();
+    await db.updateTable('deliveries').set({ state: 'delivered' }).where('id', '=', ids[0]!).execute();
+    await readmitLater(db, ids);
+    expect((await deliveryRow(db, ids[0]!)).started_at).not.toBeNull();
+    expect((await admit()).ids.toSorted()).toEqual(ids.slice(1).toSorted());
+  });
+});
+
+describe('holding a delivery', () => {
+  test('makes it wait, whenever it was to be tried, and tells what was wrong with it last', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe();
+    const values = { started_at: new Date(), next_attempt_at: later(MINUTE), failure_detail: 'Bad HTTP response: 500' };
+    const [id] = await deliver(subscriptionId, 1, values);
+    expect(await holdDelivery(db, id!)).toEqual({ failureDetail: 'Bad HTTP response: 500' });
+    expect(await deliveryRow(db, id!)).toMatchObject({ state: 'pending', started_at: null, next_attempt_at: null });
+    expect((await admit()).ids).toEqual([id]);
+  });
+
+  test.each(['delivered', 'failed', 'cancelled'] as const)('leaves one alone that is %s', async (state) => {
+    const { db } = database;
+    const [id] = await deliver(await subscribe(), 1, { state, started_at: new Date() });
+    expect(await holdDelivery(db, id!)).toBeUndefined();
+    expect((await deliveryRow(db, id!)).started_at).not.toBeNull();
+  });
+});
+
+describe('strays', () => {
+  test('are those told long ago that have not come to an attempt, each once in that time', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe();
+    const [stray] = await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE), attempt_count: 2 });
+    await deliver(subscriptionId, 1, { started_at: ago(2 * MINUTE) });
+    await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE), next_attempt_at: later(MINUTE) });
+    await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE), state: 'delivered' });
+    await deliver(subscriptionId, 1);
+    const { name, url } = await subscriptionRow(db, subscriptionId);
+    expect(await takeStrays(db, 3 * MINUTE, 10)).toEqual([
+      { id: stray, topic: 'a.b', subscriptionId, subscription: name, url, attemptCount: 2 },
+    ]);
+    expect(await takeStrays(db, 3 * MINUTE, 10)).toEqual([]);
+  });
+
+  test('are taken by one of several who look after them', async () => {
+    const { db } = database;
+    const ids = await deliver(await subscribe(), 20, { started_at: ago(4 * MINUTE) });
+    const all = await Promise.all(Array.from({ length: 5 }, () => takeStrays(db, 3 * MINUTE, 100)));
+    expect(all.flatMap((some) => some.map(({ id }) => id)).toSorted()).toEqual(ids.toSorted());
+    await deliver(await subscribe(), 4, { started_at: ago(4 * MINUTE) });
+    await inTwoTransactions(async (one, other) => {
+      expect((await takeStrays(one, 3 * MINUTE, 3)).length).toBe(3);
+      expect((await takeStrays(other, 3 * MINUTE, 3)).length).toBe(1);
+    });
+    expect((await takeStrays(db, 3 * MINUTE, 10)).length).toBe(4);
+  });
+});
