@@ -18,16 +18,14 @@ export class ConfigError extends Error {
 
 const blankIsAbsent = (value: unknown): unknown => (value === '' ? undefined : value);
 const optional = <T extends z.ZodType>(type: T) => z.preprocess(blankIsAbsent, type.optional());
+const wholeNumber = (least: number, most: number) =>
+  z.coerce
+    .number('it is not a number')
+    .int('it is not a whole number')
+    .min(least, `it is below ${least}`)
+    .max(most, `it is above ${most}`);
 const integer = (least: number, most: number, fallback: number) =>
-  z.preprocess(
-    blankIsAbsent,
-    z.coerce
-      .number('it is not a number')
-      .int('it is not a whole number')
-      .min(least, `it is below ${least}`)
-      .max(most, `it is above ${most}`)
-      .default(fallback),
-  );
+  z.preprocess(blankIsAbsent, wholeNumber(least, most).default(fallback));
 const url = (protocols: string[]) =>
   z.string().refine(
     (value) => {
@@ -39,6 +37,12 @@ const url = (protocols: string[]) =>
     },
     `it is not a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
   );
+
+const port = z.coerce
+  .number('it is not a port')
+  .int('it is not a port')
+  .min(1, 'it is not a port')
+  .max(65_535, 'it is not a port');
 
 /** Stricter than ipaddr.js, which takes `10` for 0.0.0.10 and `10/8` for the network around that. */
 function isNetwork(text: string): boolean {
@@ -58,6 +62,8 @@ const settings = z.object({
       ),
   ),
   EGRESS_CONCURRENCY: integer(1, 1000, 10),
+  EGRESS_CONCURRENCY_PER_SUBSCRIPTION: optional(wholeNumber(1, 1000)),
+  BREAKER_FAILURES: integer(1, 1000, 5),
   // An attempt must end, and be written down, within the two minutes that Temporal gives the activity.
   DELIVERY_TIMEOUT_MS: integer(100, 60_000, 10_000),
   DELIVERY_ALLOWED_NETWORKS: z
@@ -72,12 +78,13 @@ const settings = z.object({
       .enum(['trace', 'debug', 'info', 'warn', 'error'], 'it is not one of trace, debug, info, warn, error')
       .default('info'),
   ),
-  METRICS_PORT: optional(
-    z.coerce
-      .number('it is not a port')
-      .int('it is not a port')
-      .min(1, 'it is not a port')
-      .max(65_535, 'it is not a port'),
+  METRICS_PORT: optional(port),
+  INGRESS_PORT: z.preprocess(blankIsAbsent, port.default(8088)),
+  INGRESS_TOKEN: optional(
+    z
+      .string()
+      .min(16, 'it has fewer than 16 characters (make one: openssl rand -hex 32)')
+      .regex(/^[\x21-\x7e]*$/, 'it has a character that is not printable ASCII, which an HTTP header does not carry'),
   ),
 });
 
@@ -88,6 +95,8 @@ const running = z.object({
   temporalAddress: z.string(),
   webUiUrl: z.string().nullable(),
   secretsKey: z.string(),
+  ingressUrl: z.string(),
+  ingressToken: z.string(),
 });
 export type RunningServices = z.infer<typeof running>;
 
@@ -102,12 +111,19 @@ export interface Config {
   /** Base64 of the 32 bytes that seal secrets in Postgres. */
   readonly secretsKey: string | undefined;
   readonly egressConcurrency: number;
+  /** How many of them may go to one subscription. */
+  readonly egressConcurrencyPerSubscription: number;
+  /** Failures in a row that trip a subscription's circuit breaker. */
+  readonly breakerFailures: number;
   readonly deliveryTimeoutMs: number;
   /** Networks (CIDR) or single addresses that deliveries may reach although they are not public. */
   readonly deliveryAllowedNetworks: readonly string[];
   readonly deliveryProxy: string | undefined;
   readonly logLevel: string;
   readonly metricsPort: number | undefined;
+  readonly ingressPort: number;
+  /** What whoever publishes through the ingress has to know. */
+  readonly ingressToken: string | undefined;
 }
 
 /**
@@ -135,11 +151,15 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     home,
     secretsKey: set.SECRETS_KEY ?? (set.DATABASE_URL === undefined ? dev?.secretsKey : undefined),
     egressConcurrency: set.EGRESS_CONCURRENCY,
+    egressConcurrencyPerSubscription: set.EGRESS_CONCURRENCY_PER_SUBSCRIPTION ?? Math.ceil(set.EGRESS_CONCURRENCY / 4),
+    breakerFailures: set.BREAKER_FAILURES,
     deliveryTimeoutMs: set.DELIVERY_TIMEOUT_MS,
     deliveryAllowedNetworks: set.DELIVERY_ALLOWED_NETWORKS,
     deliveryProxy: set.DELIVERY_PROXY,
     logLevel: set.LOG_LEVEL,
     metricsPort: set.METRICS_PORT,
+    ingressPort: set.INGRESS_PORT,
+    ingressToken: set.INGRESS_TOKEN ?? (set.DATABASE_URL === undefined ? dev?.ingressToken : undefined),
   });
 }
 

@@ -36,11 +36,15 @@ describe('settings', () => {
       home: join(directory, '.forgeflow'),
       secretsKey: undefined,
       egressConcurrency: 10,
+      egressConcurrencyPerSubscription: 3,
+      breakerFailures: 5,
       deliveryTimeoutMs: 10_000,
       deliveryAllowedNetworks: [],
       deliveryProxy: undefined,
       logLevel: 'info',
       metricsPort: undefined,
+      ingressPort: 8088,
+      ingressToken: undefined,
     });
   });
 
@@ -51,11 +55,15 @@ describe('settings', () => {
       FORGEFLOW_HOME: 'data',
       SECRETS_KEY: KEY,
       EGRESS_CONCURRENCY: '25',
+      EGRESS_CONCURRENCY_PER_SUBSCRIPTION: '20',
+      BREAKER_FAILURES: '9',
       DELIVERY_TIMEOUT_MS: '500',
       DELIVERY_ALLOWED_NETWORKS: ' 10.1.0.0/16, 192.168.7.7\tfd12::/16 ',
       DELIVERY_PROXY: 'http://ann:pw@proxy:3128',
       LOG_LEVEL: 'debug',
       METRICS_PORT: '9464',
+      INGRESS_PORT: '8443',
+      INGRESS_TOKEN: 'sixteen-or-more!',
       UNRELATED: 'x',
     });
     expect(config).toEqual({
@@ -65,11 +73,15 @@ describe('settings', () => {
       home: join(directory, 'data'),
       secretsKey: KEY,
       egressConcurrency: 25,
+      egressConcurrencyPerSubscription: 20,
+      breakerFailures: 9,
       deliveryTimeoutMs: 500,
       deliveryAllowedNetworks: ['10.1.0.0/16', '192.168.7.7', 'fd12::/16'],
       deliveryProxy: 'http://ann:pw@proxy:3128',
       logLevel: 'debug',
       metricsPort: 9464,
+      ingressPort: 8443,
+      ingressToken: 'sixteen-or-more!',
     });
     expect(Object.isFrozen(config)).toBe(true);
   });
@@ -77,7 +89,8 @@ describe('settings', () => {
   test('an empty value is the same as none', () => {
     const names = ['DATABASE_URL', 'FORGEFLOW_HOME', 'SECRETS_KEY', 'EGRESS_CONCURRENCY', 'DELIVERY_TIMEOUT_MS'];
     const more = ['DELIVERY_ALLOWED_NETWORKS', 'DELIVERY_PROXY', 'LOG_LEVEL', 'METRICS_PORT'];
-    expect(load(Object.fromEntries([...names, ...more].map((name) => [name, ''])))).toEqual(load());
+    const newer = ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', 'BREAKER_FAILURES', 'INGRESS_PORT', 'INGRESS_TOKEN'];
+    expect(load(Object.fromEntries([...names, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
   });
 
   test.each([
@@ -110,6 +123,14 @@ describe('settings', () => {
     ],
     ['LOG_LEVEL', ['verbose', 'INFO'], /it is not one of trace, debug, info, warn, error/],
     ['METRICS_PORT', ['0', '65536', 'nine', '1.5'], /it is not a port/],
+    ['INGRESS_PORT', ['0', '65536', 'nine', '1.5'], /it is not a port/],
+    ['INGRESS_TOKEN', ['x', 'pa55word'], /it has fewer than 16 characters \(make one: openssl rand -hex 32\)/],
+    ['INGRESS_TOKEN', ['pa55word with spaces', 'pa55word\u00fcber-alles'], /it has a character that is not printable/],
+    ['BREAKER_FAILURES', ['0'], /it is below 1/],
+    ['BREAKER_FAILURES', ['1001'], /it is above 1000/],
+    ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['half'], /it is not a number/],
+    ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['0'], /it is below 1/],
+    ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['1001'], /it is above 1000/],
   ])('a bad %s is refused by its name, and not repeated: %j', (variable, values, problem) => {
     for (const value of values) {
       const error = errorOf(() => load({ [variable]: value }));
@@ -118,6 +139,15 @@ describe('settings', () => {
       if (value.length > 8) expect(error.message).not.toContain(value);
       expect(error.message).not.toContain('pa55word');
     }
+  });
+
+  test.each([
+    ['1', 1],
+    ['4', 1],
+    ['5', 2],
+    ['1000', 250],
+  ])('of EGRESS_CONCURRENCY=%s one subscription gets %d, a quarter, where nothing else is set', (all, one) => {
+    expect(load({ EGRESS_CONCURRENCY: all }).egressConcurrencyPerSubscription).toBe(one);
   });
 
   test('one that is needed and missing is named', () => {
@@ -158,6 +188,8 @@ describe('a running `forgeflow dev`', () => {
     temporalAddress: '127.0.0.1:7233',
     webUiUrl: 'http://127.0.0.1:8233',
     secretsKey: KEY,
+    ingressUrl: 'http://127.0.0.1:8088',
+    ingressToken: 'token-of-the-running-dev',
   };
   const leave = (text: string): void => {
     mkdirSync(join(directory, '.forgeflow'));
@@ -171,13 +203,16 @@ describe('a running `forgeflow dev`', () => {
       temporalEnv: { TEMPORAL_ADDRESS: running.temporalAddress },
       webUiUrl: running.webUiUrl,
       secretsKey: KEY,
+      ingressToken: running.ingressToken,
     });
   });
 
-  test('gives way to what is set, and keeps its key for its own database', () => {
+  test('gives way to what is set, and keeps its key and token for its own database', () => {
     leave(JSON.stringify(running));
     const config = load({ DATABASE_URL: 'postgres://other', TEMPORAL_ADDRESS: 'other:7233' });
     expect(config).toMatchObject({ databaseUrl: 'postgres://other', secretsKey: undefined, webUiUrl: undefined });
+    expect(config.ingressToken).toBeUndefined();
+    expect(load({ INGRESS_TOKEN: 'a-token-of-my-own' }).ingressToken).toBe('a-token-of-my-own');
     expect(config.temporalEnv).toEqual({ TEMPORAL_ADDRESS: 'other:7233' });
   });
 

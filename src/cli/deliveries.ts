@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Attempt, Delivery, DeliveryWithAttempts } from '../client/deliveries.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
@@ -70,21 +69,12 @@ async function redeliverMany({ subscription, since, reset, json }: Redelivery): 
   }
   const from = new Date(since);
   if (Number.isNaN(from.getTime())) throw invalid('since', `"${since}" is not a time such as 2026-11-24T18:00:00Z`);
-  const bar = new SingleBar({
-    format: 'queued again {value} of {total} {bar} {eta_formatted}',
-    stream: process.stderr,
-  });
-  const result = await withClient((client) =>
-    client.deliveries.redeliverSince(subscription, from, {
-      reset,
-      progress(done, total) {
-        if (done === 1) bar.start(total, 0);
-        bar.update(done);
-        if (done === total) bar.stop();
-      },
-    }),
+  const result = await withClient((client) => client.deliveries.redeliverSince(subscription, from, { reset }));
+  print(
+    result,
+    { json },
+    ({ redelivered }) => `Queued ${redelivered} deliveries again; "status" shows how many still wait.`,
   );
-  print(result, { json }, ({ redelivered }) => `Queued ${redelivered} deliveries again.`);
 }
 
 function renderList(deliveries: Delivery[]): string {

@@ -3,6 +3,7 @@ import { VERSION } from '../version.ts';
 import { addDeliveryCommands } from './deliveries.ts';
 import { addDevCommand } from './dev.ts';
 import { explain } from './errors.ts';
+import { addIngressCommand } from './ingress.ts';
 import { addMigrateCommand } from './migrate.ts';
 import { addPublishCommand } from './publish.ts';
 import { addStatusCommand } from './status.ts';
@@ -18,6 +19,7 @@ const program = new Command('forgeflow')
 
 addDevCommand(program);
 addWorkerCommand(program);
+addIngressCommand(program);
 addMigrateCommand(program);
 addSubscriptionCommands(program);
 addPublishCommand(program);

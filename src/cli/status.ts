@@ -2,32 +2,59 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { SystemStatus } from '../client/status.ts';
 import { addCommand, type CommonOptions, withClient } from './command.ts';
-import { fields, print, state, table } from './output.ts';
+import { fields, print, state, table, time } from './output.ts';
 
 export function addStatusCommand(program: Command): void {
-  addCommand(program, 'status', 'workers, queues, deliveries and subscriptions on one screen').action(
-    async (options: CommonOptions) => {
-      print(await withClient((client) => client.status()), options, render);
-    },
-  );
+  addCommand(
+    program,
+    'status',
+    'workers, queues, backlog, deliveries, subscriptions and tripped ones on one screen',
+  ).action(async (options: CommonOptions) => {
+    print(await withClient((client) => client.status()), options, render);
+  });
 }
 
-function render({ queues, deliveries, subscriptions }: SystemStatus): string {
-  const queueTable = table(
-    ['QUEUE', 'TASKS', 'WORKERS', 'BACKLOG'],
-    queues.map(({ queue, kind, workers, backlog }) => [
-      queue,
-      kind,
-      workers === 0 ? pc.red('none') : String(workers),
-      String(backlog),
+function render({ queues, backlog, deliveries, subscriptions, tripped }: SystemStatus): string {
+  const queueTable =
+    queues === null
+      ? pc.red(
+          'Temporal does not answer (TEMPORAL_ADDRESS); nothing is delivered until it does, and nothing gets lost.',
+        )
+      : table(
+          ['QUEUE', 'TASKS', 'WORKERS', 'BACKLOG'],
+          queues.map(({ queue, kind, workers, backlog: tasks }) => [
+            queue,
+            kind,
+            workers === 0 ? pc.red('none') : String(workers),
+            String(tasks),
+          ]),
+          '',
+        );
+  const trippedTable = table(
+    ['TRIPPED', 'SINCE', 'NEXT PROBE', 'WAITING', 'LAST ERROR'],
+    tripped.map(({ subscription, trippedAt, nextProbeAt, waiting, lastError }) => [
+      pc.red(subscription),
+      time(trippedAt),
+      time(nextProbeAt),
+      String(waiting),
+      lastError ?? '',
     ]),
     '',
   );
   return [
     queueTable,
+    `${pc.bold('WAITING')}\n${fields([
+      ['events', waiting(backlog.events, backlog.oldestEventAt)],
+      ['deliveries', waiting(backlog.deliveries, backlog.oldestDeliveryAt)],
+    ])}`,
     `${pc.bold('DELIVERIES')}\n${counts(deliveries)}`,
     `${pc.bold('SUBSCRIPTIONS')}\n${counts(subscriptions)}`,
+    ...(tripped.length > 0 ? [trippedTable] : []),
   ].join('\n\n');
+}
+
+function waiting(count: number, oldestAt: string | null): string {
+  return oldestAt === null ? String(count) : `${count}, the oldest since ${time(oldestAt)}`;
 }
 
 function counts(of: Record<string, number>): string {

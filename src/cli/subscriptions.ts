@@ -46,9 +46,6 @@ export function addSubscriptionCommands(program: Command): void {
     .option('--no-header', 'add no headers any more')
     .action(async (name: string, options: Details) => {
       const { url, pattern, header } = options;
-      if (url === undefined && pattern === undefined && !isGiven(header)) {
-        throw invalid('update', 'nothing to change; give --url, --pattern, --header or --no-header');
-      }
       const change = { url, patterns: pattern, headers: headersOf(header) };
       print(await withClient((client) => client.subscriptions.update(name, change)), options, renderOne);
     });
@@ -117,11 +114,6 @@ function headersOf(header: string[] | boolean | undefined): Record<string, strin
       return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
     }),
   );
-}
-
-// Commander makes the option true by default, where there is also a `--no-…` of it.
-function isGiven(header: string[] | boolean | undefined): boolean {
-  return header === false || Array.isArray(header);
 }
 
 function renderSecret(subscription: SubscriptionWithSecret): string {

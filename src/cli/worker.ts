@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { loadConfig } from '../config.ts';
 import { invalid } from '../domain/refusal.ts';
@@ -9,6 +10,7 @@ export function addWorkerCommand(program: Command): void {
   addCommand(program, 'worker', 'serve the task queues until SIGTERM or Ctrl-C, then finish what is in flight')
     .option('--queues <names>', `only these, separated by commas: ${TASK_QUEUES.join(', ')}`, TASK_QUEUES.join(','))
     .action(async ({ queues }: { queues: string }) => {
+      const asked = untilAskedToStop(); // from now on: a signal during the start is no sudden end either
       const config = loadConfig();
       // Heavy, and only this command needs them.
       const [{ createLogger }, { startWorkerProcess }] = await Promise.all([
@@ -17,14 +19,24 @@ export function addWorkerCommand(program: Command): void {
       ]);
       const logger = createLogger(config.logLevel);
       const served = queuesOf(queues);
-      const workers = await startWorkerProcess({ config, queues: served, logger });
+      const starting = startWorkerProcess({ config, queues: served, logger });
+      if ((await Promise.race([starting, asked])) === undefined) {
+        logger.info('worker is asked to stop while it starts');
+        const workers = await Promise.race([starting, sleep(START_ENDS_WITHIN_MS)]);
+        await workers?.stop();
+        process.exit(0); // what it waited for in vain would keep the process alive
+      }
+      const workers = await starting;
       logger.info('worker started', { queues: served });
-      await Promise.race([workers.done, untilAskedToStop()]);
+      await Promise.race([workers.done, asked]);
       logger.info('worker finishes what is in flight');
       await workers.stop();
       await workers.done; // a worker that broke down makes the process fail
     });
 }
+
+/** How long a worker that is asked to stop while it starts may take to come up and end in order. */
+const START_ENDS_WITHIN_MS = 5_000;
 
 function queuesOf(names: string): TaskQueue[] {
   return names.split(',').map((name) => {

@@ -3,11 +3,14 @@ import { type Config, readRunningServices, type RunningServices, runningServices
 import { openDatabase } from '../database/connection.ts';
 import { migrateUp } from '../database/migrate.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { preferPort } from '../free-port.ts';
+import { startIngressProcess } from '../ingress/process.ts';
 import { createLogger, type Logger } from '../logging.ts';
 import { connectClient } from '../temporal/connection.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { TASK_QUEUES } from '../temporal/task-queues.ts';
 import { startWorkerProcess } from '../worker.ts';
+import { ingressTokenFile, ingressTokenIn } from './ingress-token.ts';
 import { type LocalServices, secretsKeyIn, startLocalServices } from './local-services.ts';
 
 /** Ctrl-C has to be quick here; an attempt that is broken off is made again at the next start. */
@@ -17,12 +20,14 @@ export interface DevAddresses {
   databaseUrl: string;
   temporalAddress: string;
   webUiUrl: string | null;
-  ingressUrl: string | null;
+  ingressUrl: string;
 }
 
 export interface DevSystem {
   addresses: DevAddresses;
   config: Config;
+  /** Where the ingress has its token from, for people: a file, or the setting. */
+  ingressTokenFrom: string;
   /** Settles when the worker has ended; rejects when it broke down. */
   done: Promise<void>;
   stop(): Promise<void>;
@@ -42,7 +47,7 @@ export async function startDev(config: Config): Promise<DevSystem> {
     say: (message) => process.stderr.write(`${message}\n`),
   });
   try {
-    return await startWorkerOn(services, config, logger);
+    return await startProcessesOn(services, config, logger);
   } catch (error) {
     rmSync(runningServicesFile(home), { force: true });
     await services.stop();
@@ -50,26 +55,47 @@ export async function startDev(config: Config): Promise<DevSystem> {
   }
 }
 
-async function startWorkerOn(services: LocalServices, given: Config, logger: Logger): Promise<DevSystem> {
+async function startProcessesOn(services: LocalServices, given: Config, logger: Logger): Promise<DevSystem> {
   const { databaseUrl, temporalAddress, webUiUrl } = services;
   const secretsKey = given.secretsKey ?? secretsKeyIn(given.home);
-  const running: RunningServices = { pid: process.pid, databaseUrl, temporalAddress, webUiUrl, secretsKey };
+  const ingressToken = given.ingressToken ?? ingressTokenIn(given.home);
   const config: Config = {
     ...given,
     databaseUrl,
     secretsKey,
+    ingressToken,
     webUiUrl: webUiUrl ?? undefined,
     temporalEnv: { ...given.temporalEnv, TEMPORAL_ADDRESS: temporalAddress },
   };
   await prepare(config, databaseUrl);
-  const workers = await startWorkerProcess({ config, queues: TASK_QUEUES, logger, graceMs: GRACE_MS });
+  const workers = await startWorkerProcess({
+    config,
+    queues: TASK_QUEUES,
+    logger,
+    graceMs: GRACE_MS,
+    servesMetrics: true,
+  });
+  const ingress = await startIngressProcess({
+    config,
+    logger,
+    host: '127.0.0.1',
+    port: await preferPort(config.ingressPort),
+    metrics: workers.metrics,
+  }).catch(async (error: unknown) => {
+    await workers.stop();
+    throw error;
+  });
+  const addresses: DevAddresses = { databaseUrl, temporalAddress, webUiUrl, ingressUrl: ingress.url };
+  const running: RunningServices = { pid: process.pid, ...addresses, secretsKey, ingressToken };
   writeFileSync(runningServicesFile(given.home), JSON.stringify(running), { mode: 0o600 });
   return {
-    addresses: { databaseUrl, temporalAddress, webUiUrl, ingressUrl: null },
+    addresses,
     config,
+    ingressTokenFrom: given.ingressToken === undefined ? ingressTokenFile(given.home) : 'INGRESS_TOKEN',
     done: workers.done,
     async stop() {
       rmSync(runningServicesFile(given.home), { force: true });
+      await ingress.stop();
       await workers.stop();
       await services.stop();
     },

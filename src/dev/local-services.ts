@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { preferPort, freePort } from './free-port.ts';
+import { preferPort, freePort } from '../free-port.ts';
 import { startPostgres } from './postgres-server.ts';
 import { stopStaleServer } from './stale-server.ts';
 import { findTemporalCli } from './temporal-cli.ts';

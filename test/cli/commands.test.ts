@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -167,7 +168,7 @@ describe('JSON shapes', () => {
       });
 
     const status = await forgeflowJson<SystemStatus>(['status'], env);
-    expect(status.queues.map(({ queue, kind, workers }) => `${queue} ${kind} ${workers}`)).toEqual([
+    expect(status.queues!.map(({ queue, kind, workers }) => `${queue} ${kind} ${workers}`)).toEqual([
       'forgeflow workflow 1',
       'forgeflow activity 1',
       'egress activity 1',
@@ -250,6 +251,11 @@ describe('bad input gets one sentence that names the field, and leaves no trace'
     });
     const bad = await forgeflow(['status'], { ...env, EGRESS_CONCURRENCY: 'ten' });
     expect(bad).toMatchObject({ exitCode: 2, stderr: 'error: EGRESS_CONCURRENCY: it is not a number' });
+    const otherKey = randomBytes(32).toString('base64');
+    expect(await forgeflow(['worker'], { ...env, SECRETS_KEY: otherKey })).toMatchObject({
+      exitCode: 2,
+      stderr: 'error: SECRETS_KEY: it is not the key that the secrets in the database were sealed with',
+    });
   });
 });
 

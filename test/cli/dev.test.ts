@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -26,7 +26,7 @@ interface Ready {
   databaseUrl: string;
   temporalAddress: string;
   webUiUrl: string;
-  ingressUrl: string | null;
+  ingressUrl: string;
 }
 
 /** `npm run forgeflow -- dev --json`, as the README has it. */
@@ -58,10 +58,20 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** With the token that `dev` made, which only its owner may read. */
+async function publishThrough(ingressUrl: string, body: string): Promise<void> {
+  const file = join(home, 'ingress-token');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const authorization = `Bearer ${readFileSync(file, 'utf8')}`;
+  const headers = { authorization, 'content-type': 'application/json' };
+  const response = await fetch(`${ingressUrl}/events`, { method: 'POST', headers, body });
+  expect(response.status).toBe(202);
+}
+
 test('dev is ready with its addresses, delivers, stops as a whole, and keeps its deliveries over a restart', async () => {
   const receiver = await startReceiver();
   const first = await startDev();
-  expect(first.ready).toMatchObject({ ready: true, ingressUrl: null });
+  expect(first.ready).toMatchObject({ ready: true });
   expect((await fetch(first.ready.webUiUrl)).status).toBe(200);
 
   const second = await forgeflow(['dev'], env);
@@ -71,11 +81,17 @@ test('dev is ready with its addresses, delivers, stops as a whole, and keeps its
   });
 
   await forgeflowJson(['subscriptions', 'add', '--name', 'team', '--url', receiver.url, '--pattern', 'a.>'], env);
-  await forgeflowJson(['publish', 'a.b', '--data', '{"x":  1}'], env);
+  await publishThrough(first.ready.ingressUrl, '{"topic":"a.b","data":{"x":  1}}');
   await receiver.waitForRequests(1, 10_000);
   await expect
     .poll(() => forgeflowJson<Delivery[]>(['deliveries', 'list', '--state', 'delivered'], env))
     .toHaveLength(1);
+
+  // One process, one text: of the ingress, the worker, and Temporal's SDK.
+  const metrics = await (await fetch(`${first.ready.ingressUrl}/metrics`)).text();
+  expect(metrics).toContain('forgeflow_ingress_requests_total{route="/events",status="202"} 1');
+  expect(metrics).toContain('forgeflow_attempts_total{outcome="delivered"} 1');
+  expect(metrics).toMatch(/^temporal_\w+\{/m);
 
   const pids = [
     (JSON.parse(readFileSync(join(home, 'running.json'), 'utf8')) as { pid: number }).pid,

@@ -1,8 +1,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { parse as parseDotenv } from 'dotenv';
+import { execa } from 'execa';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -81,7 +84,7 @@ describe('docker-compose.yml', () => {
 
   test('says so when a variable is missing that it cannot do without, and only then', () => {
     const demanded = new Set(substitutions.filter(({ operator }) => operator === ':?').map(({ name }) => name));
-    expect([...demanded].sort()).toEqual(['POSTGRES_PASSWORD', 'SECRETS_KEY']);
+    expect([...demanded].sort()).toEqual(['INGRESS_TOKEN', 'POSTGRES_PASSWORD', 'SECRETS_KEY']);
     for (const name of demanded) expect(example[name]).toBe('');
     expect(substitutions.filter(({ name, operator }) => operator === undefined || !(name in example))).toEqual([]);
     for (const { text, name, operator } of substitutions) {
@@ -92,7 +95,7 @@ describe('docker-compose.yml', () => {
   test('has no password or key in it', () => {
     const values = JSON.stringify(composeFile).replaceAll(/\$\{[^}]*\}/g, '');
     expect(values).not.toMatch(/[A-Za-z0-9+/]{40,}/);
-    expect(values.match(/"[A-Z_]*(?:PASSWORD|PWD|SECRETS?_KEY|API_KEY)":"[^"]+"/g)).toBeNull();
+    expect(values.match(/"[A-Z_]*(?:PASSWORD|PWD|SECRETS?_KEY|API_KEY|TOKEN)":"[^"]+"/g)).toBeNull();
     expect(values.match(/:\/\/[^/@"]*:[^/@"]+@/g)).toBeNull();
   });
 
@@ -103,19 +106,20 @@ describe('docker-compose.yml', () => {
     expect(service('migrate').environment).toEqual(service('worker').environment);
   });
 
-  test("gives a worker that nothing but the two secrets is set for the code's own defaults", () => {
+  test("gives a worker that nothing but the three secrets is set for the code's own defaults", () => {
     const environment = Object.fromEntries(
       Object.entries(service('worker').environment ?? {}).map(([name, value]) => [
         name,
         String(value).replaceAll(/\$\{(\w+):(?:-([^}]*)|\?[^}]*)\}/g, (_, variable: string, fallback?: string) =>
-          variable === 'SECRETS_KEY' ? Buffer.alloc(32).toString('base64') : (fallback ?? 'secret'),
+          variable === 'SECRETS_KEY' ? Buffer.alloc(32).toString('base64') : (fallback ?? 'secret-of-16-chars'),
         ),
       ]),
     );
     expect(loadConfig(environment, emptyDirectory)).toEqual({
       ...loadConfig({}, emptyDirectory),
-      databaseUrl: 'postgres://forgeflow:secret@postgres:5432/forgeflow',
+      databaseUrl: 'postgres://forgeflow:secret-of-16-chars@postgres:5432/forgeflow',
       secretsKey: Buffer.alloc(32).toString('base64'),
+      ingressToken: 'secret-of-16-chars',
       temporalEnv: { TEMPORAL_ADDRESS: 'temporal:7233', TEMPORAL_NAMESPACE: 'default' },
     });
   });
@@ -154,6 +158,49 @@ describe('docker-compose.yml', () => {
     expect(longestMs).toBeGreaterThan(0);
     expect(Number(/^(\d+)s$/.exec(grace ?? '')?.[1]) * 1000).toBeGreaterThanOrEqual(longestMs + 5_000);
     expect({ restart, command }).toEqual({ restart: 'unless-stopped', command: ['worker'] });
+  });
+});
+
+describe('the ingress in docker-compose.yml', () => {
+  const { environment = {}, ports, healthcheck, command, depends_on, stop_grace_period } = service('ingress');
+
+  test('is given what the worker is, but not the key of its secrets', () => {
+    expect(command).toEqual(['ingress']);
+    expect(environment).toEqual({ ...service('worker').environment, SECRETS_KEY: '' });
+    expect(depends_on['migrate']).toEqual({ condition: 'service_completed_successfully' });
+  });
+
+  test('is published on the port that it listens to, by default that of the code', () => {
+    const port = `\${INGRESS_PORT:-${loadConfig({}, emptyDirectory).ingressPort}}`;
+    expect(ports).toEqual([`127.0.0.1:${port}:${port}`]);
+  });
+
+  test('is asked whether it is ready, by a program that does as it says', async () => {
+    const [kind, node, option, program = ''] = z.array(z.string()).parse(healthcheck?.['test']);
+    expect([kind, node, option]).toEqual(['CMD', 'node', '--eval']);
+    const paths: string[] = [];
+    let status = 200;
+    const server = createServer((request, response) => {
+      paths.push(request.url ?? '');
+      response.writeHead(status).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const check = async (INGRESS_PORT: number): Promise<number | undefined> => {
+      const args = ['--eval', program];
+      return (await execa(process.execPath, args, { env: { INGRESS_PORT: String(INGRESS_PORT) }, reject: false }))
+        .exitCode;
+    };
+    expect(await check(port)).toBe(0);
+    status = 503;
+    expect(await check(port)).toBe(1);
+    await new Promise((resolve) => server.close(resolve));
+    expect(await check(port)).toBe(1);
+    expect(paths).toEqual(['/readyz', '/readyz']);
+  });
+
+  test('has the time that it takes to stop', () => {
+    expect(Number(/^(\d+)s$/.exec(stop_grace_period ?? '')?.[1])).toBeGreaterThan(10);
   });
 });
 

@@ -1,0 +1,89 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { ForgeflowDatabase } from '../database/connection.ts';
+import { findHookTokenHash } from '../database/gitlab-hooks.ts';
+import { within } from '../deadline.ts';
+import { invalid } from '../domain/refusal.ts';
+import { readJsonObject } from './json-body.ts';
+import { Problem } from './problem.ts';
+import { store, STORE_WITHIN_MS } from './store.ts';
+import { digestOf, isSameToken } from './tokens.ts';
+
+export interface GitlabEventsOptions {
+  db: ForgeflowDatabase;
+  /** That of hooks which somebody made by hand; those that forgeflow installs have their own. */
+  token: string;
+  bodyLimit: number;
+}
+
+/** `POST /gitlab/events`: what the webhooks of projects, groups and the whole of a GitLab send. */
+export function addGitlabEvents(app: FastifyInstance, { db, token, bodyLimit }: GitlabEventsOptions): void {
+  app.post('/gitlab/events', {
+    bodyLimit,
+    async onRequest(request) {
+      if (!(await isFromHook(request, db, token))) {
+        throw new Problem(401, 'wrong token', 'X-Gitlab-Token: it is not the token of a hook that is known here');
+      }
+    },
+    async handler(request, reply) {
+      const { text, object } = readJsonObject(request.body);
+      const event = await store(db, {
+        topic: topicOf(object),
+        data: text,
+        json: true,
+        dedupeKey: dedupeKeyOf(request, text),
+      });
+      request.stored = event;
+      return reply.code(202).send(event);
+    },
+  });
+}
+
+async function isFromHook(request: FastifyRequest, db: ForgeflowDatabase, token: string): Promise<boolean> {
+  const given = request.headers['x-gitlab-token'];
+  if (typeof given !== 'string' || given === '') return false;
+  if (isSameToken(given, token)) return true;
+  const digest = digestOf(given);
+  const known = await within(STORE_WITHIN_MS, () => findHookTokenHash(db, digest));
+  return known !== undefined && timingSafeEqual(known, digest);
+}
+
+const kind = z
+  .string('it is not a string')
+  .max(100, 'it has more than 100 characters')
+  .regex(/^[a-z][a-z0-9_]*$/, 'it is not a lower-case word, such as merge_request')
+  .nullish();
+/** Only what forgeflow itself reads; the rest is for the subscribers. */
+const payload = z.looseObject({ object_kind: kind, event_name: kind });
+
+/** System hooks name many of their events by `event_name` alone; where there are both, `object_kind` is the wider one. */
+function topicOf(body: object): string {
+  const { success, data, error } = payload.safeParse(body);
+  if (!success) {
+    const issue = error.issues[0];
+    throw invalid(String(issue?.path[0]), issue?.message ?? 'it is wrong');
+  }
+  const name = data.object_kind ?? data.event_name;
+  if (name === undefined || name === null)
+    throw invalid('object_kind', 'it is missing, and event_name is too, so this is no event of GitLab');
+  return `gitlab.${name}`;
+}
+
+/**
+ * GitLab sends a key that stays the same when it sends an event again; older versions only an id of the event, which all
+ * events have in common that one action sets off, so that the payload has to tell them apart.
+ */
+function dedupeKeyOf(request: FastifyRequest, text: string): string | undefined {
+  const key = headerOf(request, 'Idempotency-Key');
+  if (key !== undefined) return `gitlab/idempotency/${key}`;
+  const uuid = headerOf(request, 'X-Gitlab-Event-UUID');
+  return uuid && `gitlab/${uuid}/${createHash('sha256').update(text).digest('hex')}`;
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name.toLowerCase()];
+  if (typeof value !== 'string' || value === '') return undefined;
+  if (value.length > 255) throw invalid(name, `it has ${value.length} characters; 255 at most`);
+  return value;
+}
