@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { deliverTo, untilClosed } from '../support/deliveries.ts';
+import { deliverTo, deliveryOf, subscribe, untilClosed, untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { startReceiver } from '../support/receiver.ts';
 import { startWorkerProcess } from '../support/worker-process.ts';
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => environment.stop());
 
-test('SIGTERM: the attempt in flight ends and is written down, nothing new is taken, and another worker goes on', async () => {
+test('E9 SIGTERM: the attempt in flight ends and is written down, nothing new is taken, and another worker goes on', async () => {
   const { forgeflow, variables } = environment;
   const receiver = await startReceiver({ answer: { delayMs: 2_000 } });
   const first = await startWorkerProcess(variables);
@@ -18,16 +18,19 @@ test('SIGTERM: the attempt in flight ends and is written down, nothing new is ta
   await receiver.waitForRequests(1);
   first.kill('SIGTERM');
   await new Promise((resolve) => setTimeout(resolve, 500));
-  const later = await deliverTo(forgeflow, receiver.url);
+  const { name } = await subscribe(forgeflow, receiver.url);
+  const { eventId } = await forgeflow.publish({ topic: name, data: 'later' });
   expect(await first.ended).toBe(0);
 
   expect(await forgeflow.deliveries.show(delivery.id)).toMatchObject({ state: 'delivered', attemptCount: 1 });
   expect(receiver.requests.length).toBe(1);
-  expect(await forgeflow.deliveries.show(later.id)).toMatchObject({ pending: true, attemptCount: 0 });
+  expect(await forgeflow.deliveries.list({ subscription: name, state: 'delivered' })).toEqual([]);
 
   receiver.answerWith(200);
   const second = await startWorkerProcess(variables);
-  expect([await untilClosed(delivery), await untilClosed(later)]).toEqual(['COMPLETED', 'COMPLETED']);
+  const later = await deliveryOf(forgeflow, eventId, name);
+  await untilDelivery(forgeflow, later.id, ({ state }) => state === 'delivered');
+  expect(await untilClosed(delivery)).toBe('COMPLETED');
   expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([delivery.id, later.id]);
   second.kill('SIGTERM');
   expect(await second.ended).toBe(0);
