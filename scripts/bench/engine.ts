@@ -1,9 +1,7 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection } from '@temporalio/worker';
+import { NativeConnection } from '@temporalio/worker';
 import pLimit from 'p-limit';
 import type { AttemptRequest } from '../../activities/delivery-attempts.ts';
 import type { Activities } from '../../activities/index.ts';
@@ -12,6 +10,7 @@ import { registerSearchAttributes } from '../../src/temporal/search-attributes.t
 import { FORGEFLOW_QUEUE, TASK_QUEUES } from '../../src/temporal/task-queues.ts';
 import { createWorkers, installRuntime, runWorkers } from '../../src/temporal/worker.ts';
 import type { BareActivities, bareWorkflow } from './bare-workflow.ts';
+import { bundleWorkflows } from './bundle.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { Contender } from './contest.ts';
 
@@ -19,8 +18,8 @@ import type { Contender } from './contest.ts';
 export interface Engine {
   /** As forgeflow's client is connected. */
   client: Client;
-  /** On the worker's own connection, which eager start needs. */
-  clientOfWorker: Client;
+  /** On the workers' own connection, which eager start needs. */
+  connectionOfWorkers: NativeConnection;
   noOps: { made: number };
 }
 
@@ -51,17 +50,15 @@ export async function startEngine(
       return Promise.resolve();
     },
   };
-  // In a file, as in production.
-  const codePath = join(workFolder, 'workflow-bundle.js');
   const workflowsPath = fileURLToPath(new URL('workflows.ts', import.meta.url));
-  writeFileSync(codePath, (await bundleWorkflowCode({ workflowsPath, logger })).code);
+  const workflowBundle = await bundleWorkflows(workflowsPath, { folder: workFolder, logger });
   const workers = await createWorkers({
     connection,
     namespace: 'default',
     queues: TASK_QUEUES,
     egressConcurrency,
     graceMs: 1_000,
-    workflows: { workflowBundle: { codePath } },
+    workflows: { workflowBundle },
     activities: {
       // Attempts too, for the variant that makes them in the workflows' worker.
       forgeflow: Object.assign(
@@ -73,23 +70,32 @@ export async function startEngine(
   });
   const running = runWorkers(workers);
   cleanup.add(() => running.stop());
-  return { client, clientOfWorker: new Client({ connection }), noOps };
+  return { client, connectionOfWorkers: connection, noOps };
 }
 
-/** The engine's own limit: workflows of one no-op activity, all started at once, to the end of the last. */
-export function bareEngine({ client, noOps }: Engine, startsAtOnce: number): Contender {
+/**
+ * The engine's own limit: workflows of one no-op activity, all started at once, to the end of the last.
+ * @param eager whether the worker that starts one gets its first task right away
+ */
+export function bareEngine(
+  { client, connectionOfWorkers, noOps }: Engine,
+  { startsAtOnce, eager = false }: { startsAtOnce: number; eager?: boolean },
+): Contender {
+  const starter = eager ? new Client({ connection: connectionOfWorkers }) : client;
+  const name = eager ? 'bare workflow, eager start' : 'bare workflow';
   let started = 0;
   return {
-    name: 'bare workflow',
+    name,
     scale: 1,
     async run(amount) {
       const limit = pLimit(startsAtOnce);
       const before = await completedWorkflows(client);
       noOps.made = 0;
       const start = () =>
-        client.workflow.start<typeof bareWorkflow>('bareWorkflow', {
+        starter.workflow.start<typeof bareWorkflow>('bareWorkflow', {
           taskQueue: FORGEFLOW_QUEUE,
-          workflowId: `bare/${(started += 1)}`,
+          workflowId: `${name}/${(started += 1)}`,
+          requestEagerStart: eager,
         });
       await Promise.all(Array.from({ length: amount }, () => limit(start)));
       while (noOps.made < amount) await sleep(5);

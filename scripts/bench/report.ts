@@ -67,13 +67,6 @@ export function printReport({ bench, rows, ratios, notes }: Report, { json }: { 
   process.stdout.write(`${text.join('\n')}\n`);
 }
 
-export function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
-
 /** Three digits say all that such a measurement knows. */
 function rounded(value: number): number {
   return Number(value.toPrecision(3));

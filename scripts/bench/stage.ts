@@ -1,45 +1,55 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/dev/free-port.ts';
 import { startPostgres } from '../../src/dev/postgres-server.ts';
 import { findTemporalCli } from '../../src/dev/temporal-cli.ts';
-import { startTemporalServer } from '../../src/dev/temporal-server.ts';
+import { startTemporalServer, type TemporalServer } from '../../src/dev/temporal-server.ts';
+import { freePort } from '../../src/free-port.ts';
 import type { Cleanup } from './cleanup.ts';
-import { type Receiver, startReceiver } from './receiver.ts';
+import { type Behaviour, type Receivers, startReceivers } from './receiver.ts';
 
 /** What all contenders of a bench use together. */
 export interface Stage {
   /** Goes at the end. */
   home: string;
   databaseUrl: string;
-  temporalAddress: string;
-  receiver: Receiver;
+  postgresPid: number;
+  receivers: Receivers;
 }
 
-/** A Postgres that syncs to disk, a Temporal dev server on a file, a receiver: all new, in a folder that goes at the end. */
-export async function setStage(cleanup: Cleanup, say: (message: string) => void): Promise<Stage> {
+/** A Postgres that syncs to disk and receivers, all new, in a folder that goes at the end. */
+export async function setStage(cleanup: Cleanup, behaviours: Behaviour[]): Promise<Stage> {
   const home = mkdtempSync(join(tmpdir(), 'forgeflow-bench-'));
   chmodSync(home, 0o711); // Postgres may run as another user, who has to come through
   cleanup.add(() => {
     rmSync(home, { recursive: true, force: true });
   });
-
-  say('starting Postgres, Temporal and a receiver');
   const directory = join(home, 'postgres');
   const logFile = join(home, 'postgres.log');
   const port = await freePort();
   const postgres = await cleanup.start(() => startPostgres({ directory, port, database: 'forgeflow', logFile }));
+  const receivers = await cleanup.start(() => startReceivers(...behaviours));
+  return { home, databaseUrl: postgres.url, postgresPid: postgres.pid, receivers };
+}
 
-  const temporalOptions = {
+export interface FiledTemporal extends TemporalServer {
+  dbFile: string;
+}
+
+/** A new Temporal dev server on a file of its own (SQLite, WAL). */
+export async function startTemporal(
+  { home, say }: { home: string; say: (message: string) => void },
+  cleanup: Cleanup,
+): Promise<FiledTemporal> {
+  const port = await freePort();
+  const dbFile = join(home, `temporal-${port}.db`);
+  const options = {
     cli: await findTemporalCli({ say }),
-    port: await freePort(),
+    port,
     uiPort: null,
     metricsPort: await freePort(),
-    dbFile: join(home, 'temporal.db'),
+    dbFile,
     logFile: join(home, 'temporal.log'),
   };
-  const temporal = await cleanup.start(() => startTemporalServer(temporalOptions));
-  const receiver = await cleanup.start(startReceiver);
-  return { home, databaseUrl: postgres.url, temporalAddress: temporal.address, receiver };
+  return { ...(await cleanup.start(() => startTemporalServer(options))), dbFile };
 }
