@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { buffer } from 'node:stream/consumers';
@@ -12,12 +13,13 @@ import type { DeliveryWithAttempts } from '../src/client/deliveries.ts';
 import { loadConfig } from '../src/config.ts';
 import { startDev } from '../src/dev/dev-system.ts';
 import { fastForward } from '../src/dev/fast-forward.ts';
-import { freePort } from '../src/dev/free-port.ts';
+import { freePort } from '../src/free-port.ts';
 import { deliveryWorkflowId } from '../src/domain/delivery.ts';
 import { formatDelay } from '../src/domain/retry-policy.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const BURST = 40;
+const MISSED = 5;
 
 /** What the show claims, and whether it came true. */
 const claims: { claim: string; cameTrue: boolean }[] = [];
@@ -40,7 +42,7 @@ const home = resolve('.forgeflow', 'demo');
 rmSync(home, { recursive: true, force: true });
 
 say(pc.bold('forgeflow: durable webhooks, shown on a real Postgres, a real Temporal server and real HTTP'));
-chapter('1. Bringing up Postgres, Temporal with its Web UI, and a worker');
+chapter('1. Bringing up Postgres, Temporal with its Web UI, a worker and the ingress');
 const config = loadConfig({
   ...process.env,
   FORGEFLOW_HOME: home,
@@ -55,7 +57,9 @@ const system = await startDev(config).catch((error: unknown) =>
 const forgeflow = await ForgeflowClient.connect(system.config);
 const receivers: Server[] = [];
 try {
-  say(`  ready after ${formatDelay(Date.now() - started)}; the Web UI is at ${webUi('')}`);
+  say(
+    `  ready after ${formatDelay(Date.now() - started)}; the Web UI is at ${webUi('')}, the ingress at ${system.addresses.ingressUrl}`,
+  );
   await Promise.race([show(), asked, system.done]);
   if (claims.length > 0 && !process.argv.includes('--exit')) {
     say(`\nEverything stays up for a look around. ${pc.bold('Ctrl-C')} ends it.`);
@@ -98,14 +102,18 @@ async function show(): Promise<void> {
     claim(`refused: ${refusal}`, refusal.includes('address not allowed'));
   }
 
-  chapter(`4. ${BURST} pushes for the healthy one`);
+  chapter(`4. GitLab posts ${BURST} pushes to the ingress`);
+  claim('a request without the right token gets 401', (await postToIngress({ project_id: 1 }, 'wrong')).status === 401);
   const bar = new SingleBar({ format: '  {bar} {value}/{total} arrived', hideCursor: true, stream: process.stdout });
   bar.start(BURST, 0);
+  let stored = 0;
   for (let push = 1; push <= BURST; push++) {
-    await forgeflow.publish({
-      topic: 'gitlab.push',
-      data: { project: { path_with_namespace: 'group/app' }, total_commits_count: push },
+    const { status } = await postToIngress({
+      object_kind: 'push',
+      project: { path_with_namespace: 'group/app' },
+      total_commits_count: push,
     });
+    if (status === 202) stored++;
     bar.update(healthy.requests.length);
   }
   await until(() => {
@@ -113,12 +121,19 @@ async function show(): Promise<void> {
     return Promise.resolve(healthy.requests.length >= BURST);
   });
   bar.stop();
+  claim(`${stored} of ${BURST} were answered 202, each once it was stored`, stored === BURST);
   const verifier = new Webhook(secrets.get('healthy') ?? '');
   const genuine = healthy.requests.filter(({ headers, body }) => isGenuine(verifier, headers, body)).length;
   claim(`${genuine} of ${BURST} arrived with a signature that the standardwebhooks package accepts`, genuine === BURST);
+  const push = { object_kind: 'push', checkout_sha: 'da1560886d4f094c3e6c9ef40349f7d38b5d27d7' };
+  const answers = [await postToIngress(push, undefined, 'key-1'), await postToIngress(push, undefined, 'key-1')];
+  claim(
+    'a webhook that GitLab sends again is known by its Idempotency-Key, and stored once',
+    answers[0]?.duplicate === false && answers[1]?.duplicate === true && answers[0].eventId === answers[1].eventId,
+  );
 
   chapter('5. One tag, and 24 hours in which one receiver recovers late and one never does');
-  await forgeflow.publish({ topic: 'gitlab.tag_push', data: { ref: 'refs/tags/v1.0.0' } });
+  await postToIngress({ object_kind: 'tag_push', ref: 'refs/tags/v1.0.0' });
   const flakyId = await onlyDelivery('flaky');
   const deadId = await onlyDelivery('dead');
   await until(
@@ -144,7 +159,20 @@ async function show(): Promise<void> {
     failed.state === 'failed' && failed.attemptCount === 36,
   );
 
-  chapter('6. The dead one comes back, and its delivery is queued again by hand');
+  chapter(`6. The circuit breaker of dead is open, and ${MISSED} more tags come`);
+  const before = flaky.requests.length;
+  for (let tag = 1; tag <= MISSED; tag++) {
+    await forgeflow.publish({ topic: 'gitlab.tag_push', data: { ref: `refs/tags/v1.0.${tag}` } });
+  }
+  await until(() => Promise.resolve(flaky.requests.length === before + MISSED));
+  const { state, lastError } = await forgeflow.subscriptions.show('dead');
+  const held = await forgeflow.deliveries.list({ subscription: 'dead', state: 'pending' });
+  claim(
+    `the others get them; ${held.length} wait for dead, which is ${state} (${lastError ?? ''}), without a request`,
+    state === 'tripped' && held.length === MISSED && held.every(({ attemptCount }) => attemptCount === 0),
+  );
+
+  chapter('7. Dead comes back, and its failed delivery is queued again by hand');
   const revived = await startReceiver(() => 200, deadPort);
   await forgeflow.deliveries.redeliver(deadId);
   await until(async () => !(await forgeflow.deliveries.show(deadId)).pending);
@@ -152,6 +180,11 @@ async function show(): Promise<void> {
   claim(
     `delivered on attempt ${redelivered.attemptCount}, under the id it always had (webhook-id ${deadId})`,
     redelivered.state === 'delivered' && revived.requests[0]?.headers['webhook-id'] === deadId,
+  );
+  await until(async () => (await forgeflow.deliveries.list({ subscription: 'dead', state: 'pending' })).length === 0);
+  claim(
+    `that closed the breaker, and the ${MISSED} that waited got through`,
+    (await forgeflow.subscriptions.show('dead')).state === 'active' && revived.requests.length === MISSED + 1,
   );
 
   const kept = claims.filter(({ cameTrue }) => cameTrue).length;
@@ -197,10 +230,24 @@ function isGenuine(verifier: Webhook, headers: Record<string, string>, body: str
   }
 }
 
+/** As GitLab does. */
+async function postToIngress(payload: object, token = system.config.ingressToken ?? '', key: string = randomUUID()) {
+  const response = await fetch(`${system.addresses.ingressUrl}/gitlab/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-gitlab-token': token, 'idempotency-key': key },
+    body: JSON.stringify(payload),
+  });
+  const { eventId, duplicate } = (await response.json()) as { eventId?: string; duplicate?: boolean };
+  return { status: response.status, eventId, duplicate };
+}
+
 async function onlyDelivery(subscription: string): Promise<string> {
-  const [delivery] = await forgeflow.deliveries.list({ subscription });
-  if (delivery === undefined) throw new Error(`there is no delivery to ${subscription}`);
-  return delivery.id;
+  let id: string | undefined;
+  await until(async () => {
+    id = (await forgeflow.deliveries.list({ subscription }))[0]?.id;
+    return id !== undefined;
+  });
+  return id ?? '';
 }
 
 /** When the attempts were made, counted from the first: `0, 5 min, 10 min, … 24 h`. */
