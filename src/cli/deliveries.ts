@@ -73,7 +73,8 @@ async function redeliverMany({ subscription, since, reset, json }: Redelivery): 
   print(
     result,
     { json },
-    ({ redelivered }) => `Queued ${redelivered} deliveries again; "status" shows how many still wait.`,
+    ({ redelivered }) =>
+      `Queued ${redelivered} ${redelivered === 1 ? 'delivery' : 'deliveries'} again; "status" shows how many still wait.`,
   );
 }
 
