@@ -1,12 +1,49 @@
 import { ApplicationFailure } from '@temporalio/common';
+import type { ConfigError } from '../src/config.ts';
+import type { GitlabError } from '../src/gitlab/errors.ts';
 
 /**
  * A fault of ours while a delivery was attempted: Temporal tries again, without using up the delivery's attempts.
  * The error itself is not attached: it may carry what must not stand in a history.
  */
 export function webhookDeliveryRetry(error: unknown): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'WebhookDeliveryRetry', message: sentenceOf(error) });
+}
+
+/** A setting is missing or wrong: trying again changes nothing before somebody sets it and restarts the workers. */
+export function settingMissing(error: ConfigError): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'SettingMissing', nonRetryable: true, message: error.message });
+}
+
+/** GitLab does not have what somebody asked for by name. */
+export function notInGitlab(what: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'NotInGitLab', nonRetryable: true, message: what });
+}
+
+/** GitLab is away or answers nonsense, which may be over in a moment. */
+export function gitlabFault(error: GitlabError): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'GitLabFault', message: error.message });
+}
+
+/** GitLab gave no answer so often that the rest need not be tried now. */
+export function gitlabIsAway(unanswered: number): ApplicationFailure {
   return ApplicationFailure.create({
-    type: 'WebhookDeliveryRetry',
-    message: error instanceof Error ? `${error.name}: ${error.message}` : 'an unknown fault',
+    type: 'GitLabFault',
+    message: `GitLab did not answer for ${unanswered} repositories in a row`,
   });
+}
+
+/** Two runs at one hook would undo one another's work. */
+export function hookIsBusy(): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'HookIsBusy', message: 'another run has this hook in hand' });
+}
+
+/** A fault of ours while GitLab's webhooks were seen to. */
+export function gitlabHooksRetry(error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  return ApplicationFailure.create({ type: 'GitLabHooksRetry', message: sentenceOf(error) });
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : 'an unknown fault';
 }

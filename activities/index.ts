@@ -3,25 +3,32 @@ import {
   type DeliveryAttempts,
   type DeliveryAttemptsDependencies,
 } from './delivery-attempts.ts';
-import { createTestSends, type TestSends } from './test-sends.ts';
 import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.ts';
+import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
+import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
+import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
+import { createTestSends, type TestSends } from './test-sends.ts';
 
-export type ActivityDependencies = DeliveryAttemptsDependencies;
+export type ActivityDependencies = DeliveryAttemptsDependencies & GitlabHooksDependencies;
 
 /** On task queue `egress`. */
 export type EgressActivities = DeliveryAttempts & TestSends;
+/** On task queue `gitlab`. */
+export type GitlabActivities = GitlabHooks & GitlabListing;
 /** On task queue `forgeflow`. */
-export type RecordActivities = DeliveryRecords;
+export type RecordActivities = DeliveryRecords & GitlabRuns;
 
 /** All activities, by the task queue that serves them. */
 export interface Activities {
   forgeflow: RecordActivities;
   egress: EgressActivities;
+  gitlab: GitlabActivities;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
   return {
-    forgeflow: createDeliveryRecords(dependencies),
+    forgeflow: { ...createDeliveryRecords(dependencies), ...createGitlabRuns(dependencies) },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
+    gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies) },
   };
 }

@@ -1,7 +1,6 @@
 // Records histories of all workflows, as they are today, into test/histories/, where the replay test finds them.
 // Histories that are there already stay: they stand for workflows that are under way while a new version is installed.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { fastForward } from '../src/dev/fast-forward.ts';
 import { cancelDeliveryUpdate } from '../workflows/messages.ts';
@@ -14,14 +13,28 @@ import {
   untilDelivery,
 } from '../test/support/deliveries.ts';
 import { type Environment, startEnvironment } from '../test/support/environment.ts';
+import { type Gitlab, startGitlab } from '../test/support/gitlab/index.ts';
 import { startReceiver } from '../test/support/receiver.ts';
 import { startSharedServices } from '../test/support/services.ts';
 
 const HOUR = 3_600_000;
 const DIRECTORY = new URL('../test/histories/', import.meta.url);
 
+interface Stage extends Environment {
+  gitlab: Gitlab;
+}
+
+interface Execution {
+  workflowId: string;
+  /** Of several executions under that id, the one that is meant; the last when left out. */
+  runId?: string;
+}
+
+/** So many events, and the server advises to continue as new: enough for a history in which that is done. */
+const LONG_HISTORY = 'limit.historyCount.suggestContinueAsNew=40';
+
 /** Each makes a workflow and brings it to its end. */
-const scenarios: Record<string, (environment: Environment) => Promise<WorkflowHandle>> = {
+const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
   async 'deliver-webhook-at-once'({ forgeflow }) {
     const receiver = await startReceiver();
     const { handle } = await deliverTo(forgeflow, receiver.url);
@@ -101,11 +114,47 @@ const scenarios: Record<string, (environment: Environment) => Promise<WorkflowHa
     }
     throw new Error('the test left no workflow');
   },
+  async 'install-gitlab-webhooks'({ forgeflow, gitlab }) {
+    gitlab.addProjects(3);
+    return { workflowId: await workflowOf(forgeflow, await forgeflow.installWebhooks()) };
+  },
+  async 'install-gitlab-webhooks-rate-limited'({ forgeflow, gitlab }) {
+    gitlab.addProjects(5, gitlab.root, 'limited');
+    gitlab.rateLimit.refuse({ at: 10, forSeconds: 60 });
+    const result = await forgeflow.installWebhooks();
+    gitlab.rateLimit.allow();
+    return { workflowId: await workflowOf(forgeflow, result) };
+  },
+  async 'install-gitlab-webhooks-continued-as-new'({ forgeflow, gitlab }) {
+    gitlab.addProjects(300, gitlab.root, 'many');
+    const result = await forgeflow.installWebhooks();
+    return { workflowId: await workflowOf(forgeflow, result), runId: result.runId };
+  },
+  async 'install-gitlab-webhooks-of-one-repository'({ forgeflow, gitlab }) {
+    const { path } = gitlab.addProject({ path: 'alone' });
+    return { workflowId: await workflowOf(forgeflow, await forgeflow.installWebhooks({ repository: path })) };
+  },
+  async 'install-gitlab-webhooks-failed'({ forgeflow }) {
+    await forgeflow.installWebhooks({ repository: 'acme/nothing' }).catch(() => undefined);
+    return { workflowId: 'installGitLabWebhooks/repository/acme/nothing' };
+  },
+  async 'sync-gitlab-repositories'({ forgeflow }) {
+    await forgeflow.gitlab.sync();
+    return { workflowId: 'syncGitLabRepositories' };
+  },
 };
 
+async function workflowOf({ temporal }: Environment['forgeflow'], { runId }: { runId: string }): Promise<string> {
+  for (;;) {
+    for await (const { workflowId } of temporal.workflow.list({ query: `RunId = '${runId}'` })) return workflowId;
+    await new Promise((resolve) => setTimeout(resolve, 100)); // the list lags a little
+  }
+}
+
 /** What `temporal workflow show` gives, one event a line, and without the name of the machine. */
-async function write(file: URL, { workflowId }: WorkflowHandle, cli: string, address: string): Promise<number> {
+async function write(file: URL, { workflowId, runId }: Execution, cli: string, address: string): Promise<number> {
   const show = ['workflow', 'show', '--workflow-id', workflowId, '--address', address, '--output', 'json'];
+  if (runId !== undefined) show.push('--run-id', runId);
   const { stdout } = await execa(cli, show);
   const { events } = JSON.parse(stdout, (key, value: unknown) => (key === 'identity' ? 'recorder' : value)) as {
     events: unknown[];
@@ -121,19 +170,22 @@ else await record(missing);
 
 async function record(wanted: typeof missing): Promise<void> {
   const services = await startSharedServices();
+  const gitlab = await startGitlab();
+  const settings = { GITLAB_URL: gitlab.url, GITLAB_TOKEN: gitlab.token, INGRESS_URL: 'https://hooks.example.com' };
   try {
-    const environment = await startEnvironment({ services });
+    const environment = await startEnvironment({ services, settings, temporalConfig: [LONG_HISTORY] });
     try {
       for (const [name, scenario] of wanted) {
         const file = new URL(`${name}.json`, DIRECTORY);
-        const handle = await scenario(environment);
-        const events = await write(file, handle, services.temporalCli, environment.temporal.address);
+        const execution = await scenario({ ...environment, gitlab });
+        const events = await write(file, execution, services.temporalCli, environment.temporal.address);
         console.log(`${name}.json: ${events} events`);
       }
     } finally {
       await environment.stop();
     }
   } finally {
+    await gitlab.close();
     await services.stop();
   }
 }

@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { isCron } from './domain/hook-cron.ts';
+import { DEFAULT_HOOK_EVENTS, HOOK_EVENTS, type HookEvent } from './domain/hook-events.ts';
 
 /** A setting is missing or wrong. The message begins with the variable's name and never repeats a secret. */
 export class ConfigError extends Error {
@@ -27,22 +29,41 @@ const wholeNumber = (least: number, most: number) =>
 const integer = (least: number, most: number, fallback: number) =>
   z.preprocess(blankIsAbsent, wholeNumber(least, most).default(fallback));
 const url = (protocols: string[]) =>
-  z.string().refine(
-    (value) => {
-      try {
-        return protocols.includes(new URL(value).protocol);
-      } catch {
-        return false;
-      }
-    },
-    `it is not a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
-  );
+  z.string().refine((value) => protocols.includes(parseUrl(value).protocol), {
+    error: `it is not a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    abort: true,
+  });
+
+/** The address of a server, with a path at most; without the slash at its end. */
+const serverUrl = url(['http:', 'https:'])
+  .refine((value) => {
+    const { username, password } = parseUrl(value);
+    return username === '' && password === '';
+  }, 'it has a user name or password in it')
+  .refine((value) => !/[?#]/.test(value), 'it has more than a path at its end')
+  .transform((value) => value.replace(/\/+$/, ''));
+
+/** What an HTTP header carries as it is. */
+const headerValue = (text: z.ZodString) =>
+  text.regex(/^[\x21-\x7e]*$/, 'it has a character that is not printable ASCII, which an HTTP header does not carry');
+
+const list = (text: string): string[] => text.split(/[\s,]+/).filter((part) => part !== '');
+const isHookEvent = (text: string): text is HookEvent => HOOK_EVENTS.some((event) => event === text);
 
 const port = z.coerce
   .number('it is not a port')
   .int('it is not a port')
   .min(1, 'it is not a port')
   .max(65_535, 'it is not a port');
+
+/** Parts that are all empty for what is no URL. */
+function parseUrl(text: string): Pick<URL, 'protocol' | 'username' | 'password'> {
+  try {
+    return new URL(text);
+  } catch {
+    return { protocol: '', username: '', password: '' };
+  }
+}
 
 /** Stricter than ipaddr.js, which takes `10` for 0.0.0.10 and `10/8` for the network around that. */
 function isNetwork(text: string): boolean {
@@ -69,7 +90,7 @@ const settings = z.object({
   DELIVERY_ALLOWED_NETWORKS: z
     .string()
     .default('')
-    .transform((value) => value.split(/[\s,]+/).filter((part) => part !== ''))
+    .transform(list)
     .refine((parts) => parts.every(isNetwork), 'it is not a list of networks such as 10.1.0.0/16,192.0.2.7'),
   DELIVERY_PROXY: optional(url(['http:', 'https:'])),
   LOG_LEVEL: z.preprocess(
@@ -81,10 +102,44 @@ const settings = z.object({
   METRICS_PORT: optional(port),
   INGRESS_PORT: z.preprocess(blankIsAbsent, port.default(8088)),
   INGRESS_TOKEN: optional(
+    headerValue(z.string().min(16, 'it has fewer than 16 characters (make one: openssl rand -hex 32)')),
+  ),
+  INGRESS_URL: optional(serverUrl),
+  GITLAB_URL: optional(serverUrl),
+  GITLAB_TOKEN: optional(headerValue(z.string())),
+  GITLAB_GROUP: optional(
     z
       .string()
-      .min(16, 'it has fewer than 16 characters (make one: openssl rand -hex 32)')
-      .regex(/^[\x21-\x7e]*$/, 'it has a character that is not printable ASCII, which an HTTP header does not carry'),
+      .transform((value) => value.replace(/^\/+|\/+$/g, ''))
+      .refine(
+        (value) => /^[^\s/?#]+(\/[^\s/?#]+)*$/.test(value),
+        'it is not the path of a group (acme/backend), nor its id',
+      ),
+  ),
+  GITLAB_HOOK_EVENTS: z.preprocess(
+    blankIsAbsent,
+    z
+      .string()
+      .transform(list)
+      .refine(
+        (events) => events.length > 0 && events.every(isHookEvent),
+        `it is not a list of ${HOOK_EVENTS.join(', ')}`,
+      )
+      .transform((events) => HOOK_EVENTS.filter((event) => events.includes(event)))
+      .default([...DEFAULT_HOOK_EVENTS]),
+  ),
+  GITLAB_RATE_LIMIT_RESERVE: integer(0, 1_000_000, 50),
+  GITLAB_VERIFY_HOURS: z.preprocess(
+    blankIsAbsent,
+    z.coerce.number('it is not a number').positive('it is not above 0').max(8_760, 'it is above 8760').default(24),
+  ),
+  GITLAB_CONCURRENCY: integer(1, 50, 4),
+  GITLAB_INSTALL_CRON: z.preprocess(
+    blankIsAbsent,
+    z
+      .string()
+      .refine(isCron, 'it is not a cron expression of five fields, such as */10 * * * *')
+      .default('*/10 * * * *'),
   ),
 });
 
@@ -124,6 +179,22 @@ export interface Config {
   readonly ingressPort: number;
   /** What whoever publishes through the ingress has to know. */
   readonly ingressToken: string | undefined;
+  /** As GitLab reaches the ingress; like the next one without a slash at its end. */
+  readonly ingressUrl: string | undefined;
+  readonly gitlabUrl: string | undefined;
+  readonly gitlabToken: string | undefined;
+  /** Path or id of the group whose repositories are ours; undefined: all that the token's account maintains. */
+  readonly gitlabGroup: string | undefined;
+  /** What the webhooks are to tell of. */
+  readonly gitlabHookEvents: readonly HookEvent[];
+  /** So many requests of GitLab's rate limit are left to others. */
+  readonly gitlabRateLimitReserve: number;
+  /** How long an installed webhook is taken to be as it should. */
+  readonly gitlabVerifyMs: number;
+  /** Repositories that are worked on at once. */
+  readonly gitlabConcurrency: number;
+  /** When the installer runs. */
+  readonly gitlabInstallCron: string;
 }
 
 /**
@@ -160,6 +231,15 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     metricsPort: set.METRICS_PORT,
     ingressPort: set.INGRESS_PORT,
     ingressToken: set.INGRESS_TOKEN ?? (set.DATABASE_URL === undefined ? dev?.ingressToken : undefined),
+    ingressUrl: set.INGRESS_URL ?? (set.DATABASE_URL === undefined ? dev?.ingressUrl : undefined),
+    gitlabUrl: set.GITLAB_URL,
+    gitlabToken: set.GITLAB_TOKEN,
+    gitlabGroup: set.GITLAB_GROUP,
+    gitlabHookEvents: set.GITLAB_HOOK_EVENTS,
+    gitlabRateLimitReserve: set.GITLAB_RATE_LIMIT_RESERVE,
+    gitlabVerifyMs: Math.round(set.GITLAB_VERIFY_HOURS * 3_600_000),
+    gitlabConcurrency: set.GITLAB_CONCURRENCY,
+    gitlabInstallCron: set.GITLAB_INSTALL_CRON,
   });
 }
 

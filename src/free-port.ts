@@ -20,6 +20,39 @@ export async function preferPort(wanted: number): Promise<number> {
   return (await tryPort(wanted)) ?? (await freePort());
 }
 
+export interface HeldPort {
+  port: number;
+  /** Leaves it to whoever it was held for, who listens to it next. */
+  release(): Promise<void>;
+}
+
+/** The same, and nobody else can listen to it until it is released, however long that takes. */
+export async function holdPort(wanted: number): Promise<HeldPort> {
+  const holder = (await tryHold(wanted)) ?? (await tryHold(await freePort()));
+  if (holder === null) throw new Error('no free port on 127.0.0.1');
+  return holder;
+}
+
+async function tryHold(port: number): Promise<HeldPort | null> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => {
+      socket.destroy();
+    });
+    server.once('error', () => {
+      resolve(null);
+    });
+    server.listen(port, '127.0.0.1', () => {
+      const release = () =>
+        new Promise<void>((released) => {
+          server.close(() => {
+            released();
+          });
+        });
+      resolve({ port, release });
+    });
+  });
+}
+
 async function tryPort(port: number): Promise<number | null> {
   return new Promise((resolve) => {
     const server = createServer();

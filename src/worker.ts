@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
+import { createGitlabAccess } from '../activities/gitlab-access.ts';
+import { hooksInHand } from '../activities/gitlab-hooks.ts';
 import { createActivities } from '../activities/index.ts';
 import { type RelayOptions, startRelay } from './bus/relay.ts';
 import { type Config, ConfigError, required } from './config.ts';
@@ -11,6 +13,7 @@ import { createAddressGuard } from './egress/address-guard.ts';
 import { EgressGate } from './egress/gate.ts';
 import { createSender } from './egress/send.ts';
 import { freePort } from './free-port.ts';
+import { createGitlabClient } from './gitlab/client.ts';
 import type { Logger } from './logging.ts';
 import { attemptResult } from './metrics/attempt-result.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -59,8 +62,8 @@ export async function startWorkerProcess({
   const sdkMetricsPort = config.metricsPort === undefined && !servesMetrics ? undefined : await freePort();
   installRuntime(logger, sdkMetricsPort);
   const db = openDatabase(databaseUrl, {
-    // Each attempt reads, then writes; a few more for the relay and the quick activities.
-    maxConnections: Math.min(config.egressConcurrency, 20) + 10,
+    // Each attempt reads, then writes; each hook in hand keeps one; a few more for the relay and the quick activities.
+    maxConnections: Math.min(config.egressConcurrency, 20) + hooksInHand(config.gitlabConcurrency) + 10,
     onIdleError: (error) => {
       logger.debug('a database connection broke', { problem: error.message });
     },
@@ -133,6 +136,14 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     total: config.egressConcurrency,
     perSubscription: config.egressConcurrencyPerSubscription,
   });
+  const gitlab = createGitlabAccess(config, (settings) =>
+    createGitlabClient({
+      ...settings,
+      observe: (limit) => {
+        metrics.gitlabRateLimit(limit);
+      },
+    }),
+  );
   const workers = await createWorkers({
     connection: temporal.connection,
     namespace: temporal.namespace,
@@ -142,6 +153,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       sealer,
       gate,
       breakerFailures: config.breakerFailures,
+      gitlab,
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
       },
@@ -168,6 +180,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     await relay?.stop();
     gate.close();
     await sender.close();
+    await gitlab.close();
   });
   done.catch(() => undefined);
 

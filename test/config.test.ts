@@ -45,6 +45,15 @@ describe('settings', () => {
       metricsPort: undefined,
       ingressPort: 8088,
       ingressToken: undefined,
+      ingressUrl: undefined,
+      gitlabUrl: undefined,
+      gitlabToken: undefined,
+      gitlabGroup: undefined,
+      gitlabHookEvents: ['push', 'tag_push', 'merge_requests', 'issues', 'note', 'job', 'pipeline'],
+      gitlabRateLimitReserve: 50,
+      gitlabVerifyMs: 24 * 3_600_000,
+      gitlabConcurrency: 4,
+      gitlabInstallCron: '*/10 * * * *',
     });
   });
 
@@ -64,6 +73,15 @@ describe('settings', () => {
       METRICS_PORT: '9464',
       INGRESS_PORT: '8443',
       INGRESS_TOKEN: 'sixteen-or-more!',
+      INGRESS_URL: 'https://hooks.example.com/forgeflow/',
+      GITLAB_URL: 'https://gitlab.example.com:8443//',
+      GITLAB_TOKEN: 'glpat-x',
+      GITLAB_GROUP: '/acme/backend/',
+      GITLAB_HOOK_EVENTS: 'releases, push subgroup,push',
+      GITLAB_RATE_LIMIT_RESERVE: '0',
+      GITLAB_VERIFY_HOURS: '0.0005',
+      GITLAB_CONCURRENCY: '50',
+      GITLAB_INSTALL_CRON: '5 4 * * mon-fri',
       UNRELATED: 'x',
     });
     expect(config).toEqual({
@@ -82,6 +100,15 @@ describe('settings', () => {
       metricsPort: 9464,
       ingressPort: 8443,
       ingressToken: 'sixteen-or-more!',
+      ingressUrl: 'https://hooks.example.com/forgeflow',
+      gitlabUrl: 'https://gitlab.example.com:8443',
+      gitlabToken: 'glpat-x',
+      gitlabGroup: 'acme/backend',
+      gitlabHookEvents: ['push', 'releases', 'subgroup'],
+      gitlabRateLimitReserve: 0,
+      gitlabVerifyMs: 1_800,
+      gitlabConcurrency: 50,
+      gitlabInstallCron: '5 4 * * mon-fri',
     });
     expect(Object.isFrozen(config)).toBe(true);
   });
@@ -90,6 +117,17 @@ describe('settings', () => {
     const names = ['DATABASE_URL', 'FORGEFLOW_HOME', 'SECRETS_KEY', 'EGRESS_CONCURRENCY', 'DELIVERY_TIMEOUT_MS'];
     const more = ['DELIVERY_ALLOWED_NETWORKS', 'DELIVERY_PROXY', 'LOG_LEVEL', 'METRICS_PORT'];
     const newer = ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', 'BREAKER_FAILURES', 'INGRESS_PORT', 'INGRESS_TOKEN'];
+    const gitlab = [
+      'URL',
+      'TOKEN',
+      'GROUP',
+      'HOOK_EVENTS',
+      'RATE_LIMIT_RESERVE',
+      'VERIFY_HOURS',
+      'CONCURRENCY',
+      'INSTALL_CRON',
+    ];
+    newer.push('INGRESS_URL', ...gitlab.map((name) => `GITLAB_${name}`));
     expect(load(Object.fromEntries([...names, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
   });
 
@@ -131,6 +169,47 @@ describe('settings', () => {
     ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['half'], /it is not a number/],
     ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['0'], /it is below 1/],
     ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['1001'], /it is above 1000/],
+    ...['INGRESS_URL', 'GITLAB_URL'].flatMap((name): [string, string[], RegExp][] => [
+      [
+        name,
+        ['gitlab.example.com', 'ssh://git@gitlab.example.com', 'pa55word', '//x', 'http://'],
+        /it is not a URL that starts with http:\/\/ or https:\/\//,
+      ],
+      [
+        name,
+        ['https://ann:pa55word@gitlab.example.com', 'https://ann@gitlab.example.com'],
+        /it has a user name or pass/,
+      ],
+      [name, ['https://example.com/?a=b', 'https://example.com/#a'], /it has more than a path at its end/],
+    ]),
+    [
+      'GITLAB_TOKEN',
+      ['pa55word with spaces', 'pa55word\n', 'pa55wörd-glpat'],
+      /it has a character that is not printable/,
+    ],
+    [
+      'GITLAB_GROUP',
+      ['acme backend', 'acme//backend', '/', 'https://gitlab.example.com/acme', 'a?b'],
+      /it is not the path/,
+    ],
+    [
+      'GITLAB_HOOK_EVENTS',
+      ['push_events', 'push,everything', 'Push', ',', '*'],
+      /it is not a list of push, tag_push, /,
+    ],
+    ['GITLAB_RATE_LIMIT_RESERVE', ['-1'], /it is below 0/],
+    ['GITLAB_RATE_LIMIT_RESERVE', ['some'], /it is not a number/],
+    ['GITLAB_VERIFY_HOURS', ['0', '-1'], /it is not above 0/],
+    ['GITLAB_VERIFY_HOURS', ['8761'], /it is above 8760/],
+    ['GITLAB_VERIFY_HOURS', ['daily', 'Infinity'], /it is not a number/],
+    ['GITLAB_CONCURRENCY', ['0'], /it is below 1/],
+    ['GITLAB_CONCURRENCY', ['51'], /it is above 50/],
+    ['GITLAB_CONCURRENCY', ['2.5'], /it is not a whole number/],
+    [
+      'GITLAB_INSTALL_CRON',
+      ['hourly', '@daily', '* * * *', '61 * * * *', '* * * * * *'],
+      /it is not a cron expression/,
+    ],
   ])('a bad %s is refused by its name, and not repeated: %j', (variable, values, problem) => {
     for (const value of values) {
       const error = errorOf(() => load({ [variable]: value }));
@@ -204,6 +283,7 @@ describe('a running `forgeflow dev`', () => {
       webUiUrl: running.webUiUrl,
       secretsKey: KEY,
       ingressToken: running.ingressToken,
+      ingressUrl: running.ingressUrl,
     });
   });
 
@@ -211,7 +291,8 @@ describe('a running `forgeflow dev`', () => {
     leave(JSON.stringify(running));
     const config = load({ DATABASE_URL: 'postgres://other', TEMPORAL_ADDRESS: 'other:7233' });
     expect(config).toMatchObject({ databaseUrl: 'postgres://other', secretsKey: undefined, webUiUrl: undefined });
-    expect(config.ingressToken).toBeUndefined();
+    expect([config.ingressToken, config.ingressUrl]).toEqual([undefined, undefined]);
+    expect(load({ INGRESS_URL: 'https://hooks.example.com' }).ingressUrl).toBe('https://hooks.example.com');
     expect(load({ INGRESS_TOKEN: 'a-token-of-my-own' }).ingressToken).toBe('a-token-of-my-own');
     expect(config.temporalEnv).toEqual({ TEMPORAL_ADDRESS: 'other:7233' });
   });

@@ -1,3 +1,5 @@
 // The bundle's entry: every workflow by the name that clients start it with.
 export { deliverWebhook } from './deliver-webhook.ts';
 export { testSubscription } from './test-subscription.ts';
+export { installGitLabWebhooks } from './install-gitlab-webhooks.ts';
+export { syncGitLabRepositories } from './sync-gitlab-repositories.ts';

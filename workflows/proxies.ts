@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
-import type { EgressActivities, RecordActivities } from '../activities/index.ts';
+import type { EgressActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
 
 /** Outgoing webhooks, on workers that may stand in a network of their own. */
 export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery'>>({
@@ -15,7 +15,7 @@ export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery'>>
 });
 
 /** Quick writes to the records. */
-export const records = proxyActivities<RecordActivities>({
+export const records = proxyActivities<Pick<RecordActivities, 'cancelDelivery'>>({
   taskQueue: 'forgeflow',
   // One statement by primary key; longer means that the connection is dead.
   startToCloseTimeout: '10 seconds',
@@ -27,4 +27,40 @@ export const testSends = proxyActivities<Pick<EgressActivities, 'sendTest'>>({
   taskQueue: 'egress',
   startToCloseTimeout: '75 seconds', // the longest request, and the reading of the subscription before it
   retry: { maximumAttempts: 1 },
+});
+
+/** The books of the installer's runs. */
+export const gitlabRuns = proxyActivities<Pick<RecordActivities, 'openGitlabRun' | 'closeGitlabRun'>>({
+  taskQueue: 'forgeflow',
+  startToCloseTimeout: '1 minute', // counts over all hooks
+  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
+});
+
+/** A GitLab that is away for longer fails the run; the next one, by the schedule, tries again. */
+const GITLAB_RETRY = {
+  initialInterval: '2 seconds',
+  backoffCoefficient: 2,
+  maximumInterval: '1 minute',
+  maximumAttempts: 6,
+} as const;
+
+/** One or two requests to GitLab, and what they say written down. */
+export const gitlabListing = proxyActivities<
+  Pick<GitlabActivities, 'identify' | 'listPage' | 'findRepository' | 'coverGroup'>
+>({
+  taskQueue: 'gitlab',
+  startToCloseTimeout: '2 minutes', // each request has 30 s
+  retry: GITLAB_RETRY,
+});
+
+/** The hooks of up to a hundred repositories, with several requests to GitLab for each. */
+export const gitlabPages = proxyActivities<Pick<GitlabActivities, 'installPage' | 'installOne'>>({
+  taskQueue: 'gitlab',
+  // Four at a time with up to six requests of 30 s each: longer takes only a GitLab that answers nothing in time.
+  startToCloseTimeout: '2 hours',
+  // A worker that was killed is found out by its silence; another one does what it had not done.
+  heartbeatTimeout: '20 seconds',
+  retry: GITLAB_RETRY,
+  // What a run comes to that somebody cancels is known only once the repositories in hand are through.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 });

@@ -4,13 +4,16 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 export const subscriptionKey = defineSearchAttributeKey('forgeflowSubscription', SearchAttributeType.KEYWORD);
 /** The event's topic. */
 export const topicKey = defineSearchAttributeKey('forgeflowTopic', SearchAttributeType.KEYWORD);
+/** The repository's path in GitLab. */
+export const repositoryKey = defineSearchAttributeKey('forgeflowRepository', SearchAttributeType.KEYWORD);
 /**
- * Where the delivery stands: `pending`, `delivered`, `failed` or `cancelled`.
+ * Where it stands. A run of the installer: `running`, `done`, `rate_limited`, `invalid_credentials` or `failed`. A delivery:
+ * `pending`, `delivered`, `failed` or `cancelled`.
  *
- * It starts as `delivered` and is corrected as soon as a first attempt fails: most deliveries get through at once, and
+ * A delivery starts as `delivered` and is corrected as soon as a first attempt fails: most deliveries get through at once, and
  * a correction costs each of them an event of history and a write to the visibility store. A closed workflow always
  * tells the truth; while one is running in its first attempt, its execution status says so.
  */
 export const stateKey = defineSearchAttributeKey('forgeflowState', SearchAttributeType.KEYWORD);
 
-export const SEARCH_ATTRIBUTES = [subscriptionKey, topicKey, stateKey];
+export const SEARCH_ATTRIBUTES = [subscriptionKey, topicKey, repositoryKey, stateKey];

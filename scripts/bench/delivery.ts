@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { createGitlabAccess } from '../../activities/gitlab-access.ts';
 import { createActivities } from '../../activities/index.ts';
 import { Subscriptions } from '../../src/client/subscriptions.ts';
+import { loadConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { EgressGate } from '../../src/egress/gate.ts';
 import { createSender } from '../../src/egress/send.ts';
+import { createGitlabClient } from '../../src/gitlab/client.ts';
 import { createLogger } from '../../src/logging.ts';
 import { createSealer } from '../../src/secrets/sealer.ts';
 import { type Cleanup, withCleanup } from './cleanup.ts';
@@ -71,6 +74,7 @@ function notes({ rounds, amount }: Pick<Rounds, 'rounds' | 'amount'>): string[] 
 
 async function prepare(cleanup: Cleanup) {
   const logger = createLogger('warn');
+  const config = loadConfig();
   say('starting Postgres, Temporal and a receiver');
   const { home, databaseUrl, receivers } = await setStage(cleanup, ['answers']);
   const { address } = await startTemporal({ home, say }, cleanup);
@@ -91,6 +95,7 @@ async function prepare(cleanup: Cleanup) {
     sealer,
     gate,
     breakerFailures: 5,
+    gitlab: createGitlabAccess(config, createGitlabClient),
     observe: () => undefined,
   });
   const engine = await startEngine(
@@ -98,7 +103,7 @@ async function prepare(cleanup: Cleanup) {
     cleanup,
   );
   const [url = ''] = receivers.urls;
-  const subscriptions = new Subscriptions({ db, temporal: engine.client, sealer, guard });
+  const subscriptions = new Subscriptions({ config, db, temporal: engine.client, sealer, guard });
   await subscriptions.add({ name: 'bench', url, patterns: [TOPIC] });
   const starts = runRelay(PRODUCT, { db: dbOfWorkers, databaseUrl, engine, logger }, cleanup);
 

@@ -66,6 +66,7 @@ export async function startEngine(
         activities.forgeflow,
       ),
       egress: Object.assign(bare, activities.egress),
+      gitlab: activities.gitlab,
     },
   });
   const running = runWorkers(workers);

@@ -4,6 +4,7 @@ import pLimit from 'p-limit';
 import { type ForgeflowDatabase, openDatabase } from '../../src/database/connection.ts';
 import type { Cleanup } from './cleanup.ts';
 import { PAYLOAD } from './http-job.ts';
+import { newDatabase } from './new-database.ts';
 import { databaseMiB, residentMiB } from './process-usage.ts';
 import { openProduct, type Product } from './product.ts';
 import { type Stage, startTemporal } from './stage.ts';
@@ -55,7 +56,7 @@ export async function watchSleep(
   cleanup: Cleanup,
 ): Promise<Cost> {
   const { home, receivers } = stage;
-  const databaseUrl = await newDatabase(stage.databaseUrl);
+  const databaseUrl = await newDatabase(stage.databaseUrl, 'sleep');
   const temporal = await startTemporal({ home, say }, cleanup);
   const settings: Record<string, string> = world.breaker ? {} : { BREAKER_FAILURES: String(NEVER) };
   const product = await openProduct({ home, databaseUrl, temporalAddress: temporal.address, settings }, cleanup);
@@ -104,18 +105,6 @@ export async function watchSleep(
     postgresCpu: (first.postgres + second.postgres) / 2,
     workflowsAsleep: count,
   };
-}
-
-let databases = 0;
-
-async function newDatabase(serverUrl: string): Promise<string> {
-  const name = `sleep_${(databases += 1)}`;
-  const db = openDatabase(serverUrl, { maxConnections: 1 });
-  await sql`create database ${sql.id(name)}`.execute(db);
-  await db.destroy();
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }
 
 async function publishMany({ forgeflow }: Product, topic: string, count: number): Promise<void> {

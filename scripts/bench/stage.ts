@@ -8,17 +8,27 @@ import { freePort } from '../../src/free-port.ts';
 import type { Cleanup } from './cleanup.ts';
 import { type Behaviour, type Receivers, startReceivers } from './receiver.ts';
 
-/** What all contenders of a bench use together. */
-export interface Stage {
+/** A database server, and room for what else is started. */
+export interface Ground {
   /** Goes at the end. */
   home: string;
   databaseUrl: string;
   postgresPid: number;
+}
+
+/** What all contenders of a bench use together. */
+export interface Stage extends Ground {
   receivers: Receivers;
 }
 
 /** A Postgres that syncs to disk and receivers, all new, in a folder that goes at the end. */
 export async function setStage(cleanup: Cleanup, behaviours: Behaviour[]): Promise<Stage> {
+  const ground = await prepareGround(cleanup);
+  return { ...ground, receivers: await cleanup.start(() => startReceivers(...behaviours)) };
+}
+
+/** The same without receivers. */
+export async function prepareGround(cleanup: Cleanup): Promise<Ground> {
   const home = mkdtempSync(join(tmpdir(), 'forgeflow-bench-'));
   chmodSync(home, 0o711); // Postgres may run as another user, who has to come through
   cleanup.add(() => {
@@ -28,8 +38,7 @@ export async function setStage(cleanup: Cleanup, behaviours: Behaviour[]): Promi
   const logFile = join(home, 'postgres.log');
   const port = await freePort();
   const postgres = await cleanup.start(() => startPostgres({ directory, port, database: 'forgeflow', logFile }));
-  const receivers = await cleanup.start(() => startReceivers(...behaviours));
-  return { home, databaseUrl: postgres.url, postgresPid: postgres.pid, receivers };
+  return { home, databaseUrl: postgres.url, postgresPid: postgres.pid };
 }
 
 export interface FiledTemporal extends TemporalServer {

@@ -44,6 +44,14 @@ const STATE_COLOURS: Record<string, (text: string) => string> = {
   paused: pc.yellow,
   tripped: pc.red,
   failed: pc.red,
+  installed: pc.green,
+  completed: pc.green,
+  covered: pc.green,
+  disabled: pc.red,
+  not_found: pc.red,
+  no_access: pc.red,
+  invalid_credentials: pc.red,
+  error: pc.red,
   cancelled: pc.dim,
 };
 

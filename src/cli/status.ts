@@ -14,7 +14,7 @@ export function addStatusCommand(program: Command): void {
   });
 }
 
-function render({ queues, backlog, deliveries, subscriptions, tripped }: SystemStatus): string {
+function render({ queues, schedules, backlog, deliveries, subscriptions, tripped }: SystemStatus): string {
   const queueTable =
     queues === null
       ? pc.red(
@@ -41,8 +41,19 @@ function render({ queues, backlog, deliveries, subscriptions, tripped }: SystemS
     ]),
     '',
   );
+  const scheduleTable = table(
+    ['SCHEDULE', 'LAST RUN', 'ENDED AS', 'NEXT RUN'],
+    (schedules ?? []).map(({ schedule, lastRunAt, lastRun, nextRunAt, paused }) => [
+      schedule,
+      time(lastRunAt),
+      state(lastRun ?? '–'),
+      paused === null ? time(nextRunAt) : pc.yellow(`paused: ${paused}`),
+    ]),
+    '',
+  );
   return [
     queueTable,
+    ...(schedules !== null && schedules.length > 0 ? [scheduleTable] : []),
     `${pc.bold('WAITING')}\n${fields([
       ['events', waiting(backlog.events, backlog.oldestEventAt)],
       ['deliveries', waiting(backlog.deliveries, backlog.oldestDeliveryAt)],

@@ -3,11 +3,13 @@ import { type PublishedEvent, publish, type Publication } from '../bus/outbox.ts
 import { type Config, loadConfig, required } from '../config.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createAddressGuard } from '../egress/address-guard.ts';
+import type { InstallResult } from '../domain/install-run.ts';
 import { createSealer } from '../secrets/sealer.ts';
 import { connectClientLater } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
 import { readStatus, type SystemStatus } from './status.ts';
+import { Gitlab, type InstallOptions } from './gitlab.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
@@ -22,12 +24,14 @@ import { Subscriptions } from './subscriptions.ts';
 export class ForgeflowClient {
   readonly subscriptions: Subscriptions;
   readonly deliveries: Deliveries;
+  readonly gitlab: Gitlab;
   readonly #context: ClientContext;
 
   private constructor(context: ClientContext) {
     this.#context = context;
     this.subscriptions = new Subscriptions(context);
     this.deliveries = new Deliveries(context);
+    this.gitlab = new Gitlab(context);
   }
 
   /**
@@ -48,7 +52,8 @@ export class ForgeflowClient {
     );
     const temporal = connectClientLater(config);
     const guard = createAddressGuard(config.deliveryAllowedNetworks);
-    return new ForgeflowClient({ db: openDatabase(databaseUrl), temporal, sealer: createSealer(secretsKey), guard });
+    const sealer = createSealer(secretsKey);
+    return new ForgeflowClient({ config, db: openDatabase(databaseUrl), temporal, sealer, guard });
   }
 
   /** The Temporal client, for whatever is not here. */
@@ -59,6 +64,11 @@ export class ForgeflowClient {
   /** Stores an event, for the workers to deliver. @throws Refusal for bad input; nothing is stored then */
   async publish(publication: Publication): Promise<PublishedEvent> {
     return publish(this.#context.db, publication);
+  }
+
+  /** Brings all webhooks in GitLab into place, or that of one repository; see {@link Gitlab.install}. */
+  async installWebhooks(options: InstallOptions = {}): Promise<InstallResult> {
+    return this.gitlab.install(options);
   }
 
   async status(): Promise<SystemStatus> {

@@ -6,7 +6,8 @@ import { countSubscriptions, listTripped } from '../database/subscriptions.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
 import { SUBSCRIPTION_STATES, type SubscriptionState } from '../domain/subscription.ts';
 import { reach } from '../temporal/connection.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, type TaskQueue } from '../temporal/task-queues.ts';
+import { describeSchedules, type ScheduleStatus } from '../temporal/schedules.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE, type TaskQueue } from '../temporal/task-queues.ts';
 import type { ClientContext } from './context.ts';
 
 export interface QueueStatus {
@@ -42,6 +43,8 @@ export interface TrippedStatus {
 export interface SystemStatus {
   /** Null while Temporal does not answer. */
   queues: QueueStatus[] | null;
+  /** Null while Temporal does not answer. */
+  schedules: ScheduleStatus[] | null;
   backlog: Backlog;
   deliveries: Record<DeliveryState, number>;
   subscriptions: Record<SubscriptionState, number>;
@@ -49,17 +52,18 @@ export interface SystemStatus {
 }
 
 export async function readStatus({ db, temporal }: ClientContext): Promise<SystemStatus> {
-  const readingQueues = readQueues(temporal);
+  const readingTemporal = readTemporal(temporal);
   const [events, waiting, deliveries, subscriptions, tripped] = await Promise.all([
     readEventBacklog(db),
     readDeliveryBacklog(db),
     countDeliveries(db),
     countSubscriptions(db),
     listTripped(db),
-  ]).finally(() => readingQueues.catch(() => null)); // or it would go on after whoever asked has hung up
-  const queues = await readingQueues;
+  ]).finally(() => readingTemporal.catch(() => null)); // or it would go on after whoever asked has hung up
+  const { queues, schedules } = (await readingTemporal) ?? { queues: null, schedules: null };
   return {
     queues,
+    schedules,
     backlog: {
       events: events.count,
       oldestEventAt: events.oldestAt?.toISOString() ?? null,
@@ -79,17 +83,20 @@ export async function readStatus({ db, temporal }: ClientContext): Promise<Syste
 }
 
 /** When a part is away is when a status is needed most, so the rest of it is shown all the same. */
-async function readQueues(temporal: Client): Promise<QueueStatus[] | null> {
+async function readTemporal(temporal: Client): Promise<{ queues: QueueStatus[]; schedules: ScheduleStatus[] } | null> {
   try {
     await reach(temporal);
   } catch {
     return null;
   }
-  return Promise.all([
+  const [schedules, ...queues] = await Promise.all([
+    describeSchedules(temporal),
     readQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
     readQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
     readQueue(temporal, EGRESS_QUEUE, 'activity'),
+    readQueue(temporal, GITLAB_QUEUE, 'activity'),
   ]);
+  return { queues, schedules };
 }
 
 async function readQueue(client: Client, queue: TaskQueue, kind: QueueStatus['kind']): Promise<QueueStatus> {

@@ -2,11 +2,13 @@ import { type Migration, type MigrationResultSet, Migrator } from 'kysely';
 import type { ForgeflowDatabase } from './connection.ts';
 import * as webhookDelivery from './migrations/20261124-webhook-delivery.ts';
 import * as eventBus from './migrations/20261125-event-bus.ts';
+import * as gitlabWebhooks from './migrations/20261126-gitlab-webhooks.ts';
 
 // Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
 const MIGRATIONS: Record<string, Migration> = {
   '20261124-webhook-delivery': webhookDelivery,
   '20261125-event-bus': eventBus,
+  '20261126-gitlab-webhooks': gitlabWebhooks,
 };
 
 export interface AppliedMigration {

@@ -32,10 +32,14 @@ export async function findSubscriptionById(db: Database, id: string): Promise<Su
   return db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Some sealed secrets, to try a key on. */
+/** Some sealed secrets, of subscriptions and of GitLab's webhooks, to try a key on. @param limit for each of the two */
 export async function someSealedSecrets(db: Database, limit: number): Promise<Buffer[]> {
-  const rows = await db.selectFrom('subscriptions').select('secret_sealed').limit(limit).execute();
-  return rows.map(({ secret_sealed }) => secret_sealed);
+  const { rows } = await sql<{ sealed: Buffer }>`
+    (select secret_sealed as sealed from subscriptions limit ${limit})
+    union all
+    (select secret_sealed from gitlab_hooks where secret_sealed is not null limit ${limit})
+  `.execute(db);
+  return rows.map(({ sealed }) => sealed);
 }
 
 export async function listSubscriptions(db: Database): Promise<SubscriptionRow[]> {

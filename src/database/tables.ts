@@ -1,9 +1,13 @@
-import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely';
 import type { DeliveryState } from '../domain/delivery.ts';
+import type { AlertStatus, HookOutcome, HookState } from '../domain/hook-state.ts';
+import type { EndedEarly, OutcomeCounts } from '../domain/install-run.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 
 /** Set by the database when left out; a `Date` when read. */
 type Created = ColumnType<Date, Date | undefined, never>;
+/** An id of GitLab's. Postgres' bigint comes as text, since not all of them are safe numbers; GitLab's are. */
+type GitlabId = ColumnType<string, number, number>;
 
 export interface Tables {
   events: EventTable;
@@ -11,7 +15,11 @@ export interface Tables {
   deliveries: DeliveryTable;
   attempts: AttemptTable;
   subscription_changes: SubscriptionChangesTable;
+  gitlab_groups: GitlabGroupTable;
+  repositories: RepositoryTable;
+  gitlab_listings: GitlabListingTable;
   gitlab_hooks: GitlabHookTable;
+  gitlab_runs: GitlabRunTable;
 }
 
 /** The outbox too: an event is published by being stored, and dispatched once its deliveries are. */
@@ -56,12 +64,80 @@ export interface SubscriptionChangesTable {
   version: ColumnType<string, never, never>;
 }
 
-/** Webhooks in GitLab that post to our ingress. */
-export interface GitlabHookTable {
-  id: string;
-  /** SHA-256 of the token that its requests carry. */
-  token_hash: Buffer;
+export interface GitlabGroupTable {
+  id: GeneratedAlways<number>;
+  gitlab_id: GitlabId;
+  path: string;
   created_at: Created;
+}
+
+export interface RepositoryTable {
+  id: GeneratedAlways<number>;
+  gitlab_id: GitlabId;
+  /** As it was when it was last seen. */
+  path: string;
+  /** The group that it was listed in. */
+  group_id: number | null;
+  last_seen_at: Date;
+  created_at: Created;
+}
+
+/** How far GitLab's lists of repositories were read. */
+export interface GitlabListingTable {
+  scope: string;
+  /** Where to go on; null: at the beginning. */
+  cursor: ColumnType<string | null, number | null, number | null>;
+  started_at: Date;
+  completed_at: Date | null;
+}
+
+/** The webhook of a repository or group that posts to our ingress, or is to; without an owner: one made by hand. */
+export interface GitlabHookTable {
+  id: Generated<string>;
+  repository_id: number | null;
+  group_id: number | null;
+  state: Generated<HookState>;
+  /** Why it is not installed, in a sentence. */
+  reason: string | null;
+  gitlab_hook_id: ColumnType<string | null, number | null, number | null>;
+  /** SHA-256 of the token that its requests carry. */
+  token_hash: Buffer | null;
+  /** The same of the one before, which may still be the hook's, and that of requests on their way. */
+  previous_token_hash: Buffer | null;
+  secret_id: string | null;
+  /** The token, to be sent again. */
+  secret_sealed: Buffer | null;
+  /** Whether GitLab is known to have it. */
+  secret_arrived: Generated<boolean>;
+  alert_status: AlertStatus | null;
+  disabled_until: Date | null;
+  /** When it first was in place. */
+  installed_at: Date | null;
+  last_checked_at: Date | null;
+  /** When it is to be looked at again; means nothing while it is covered. */
+  due_at: Generated<Date>;
+  /** In a row. */
+  failures: Generated<number>;
+  last_run_id: string | null;
+  last_outcome: HookOutcome | null;
+  created_at: Created;
+}
+
+/** Runs of the installer. */
+export interface GitlabRunTable {
+  /** The first run id of its workflow. */
+  id: string;
+  workflow_id: string;
+  /** Path of the one that it was for; null: all. */
+  repository: string | null;
+  started_at: Date;
+  finished_at: Date | null;
+  ended_early: EndedEarly | null;
+  retry_at: Date | null;
+  error: string | null;
+  counts: JSONColumnType<OutcomeCounts | null>;
+  /** What was still due at its end. */
+  remaining: number | null;
 }
 
 export interface DeliveryTable {

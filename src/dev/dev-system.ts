@@ -3,10 +3,11 @@ import { type Config, readRunningServices, type RunningServices, runningServices
 import { openDatabase } from '../database/connection.ts';
 import { migrateUp } from '../database/migrate.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { preferPort } from '../free-port.ts';
+import { holdPort, type HeldPort } from '../free-port.ts';
 import { startIngressProcess } from '../ingress/process.ts';
 import { createLogger, type Logger } from '../logging.ts';
 import { connectClient } from '../temporal/connection.ts';
+import { syncSchedules } from '../temporal/schedules.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { TASK_QUEUES } from '../temporal/task-queues.ts';
 import { startWorkerProcess } from '../worker.ts';
@@ -56,6 +57,21 @@ export async function startDev(config: Config): Promise<DevSystem> {
 }
 
 async function startProcessesOn(services: LocalServices, given: Config, logger: Logger): Promise<DevSystem> {
+  // The workers are told where the ingress will be, which starts after them.
+  const ingressPort = await holdPort(given.ingressPort);
+  try {
+    return await startProcesses(services, given, logger, ingressPort);
+  } finally {
+    await ingressPort.release();
+  }
+}
+
+async function startProcesses(
+  services: LocalServices,
+  given: Config,
+  logger: Logger,
+  ingressPort: HeldPort,
+): Promise<DevSystem> {
   const { databaseUrl, temporalAddress, webUiUrl } = services;
   const secretsKey = given.secretsKey ?? secretsKeyIn(given.home);
   const ingressToken = given.ingressToken ?? ingressTokenIn(given.home);
@@ -64,6 +80,7 @@ async function startProcessesOn(services: LocalServices, given: Config, logger: 
     databaseUrl,
     secretsKey,
     ingressToken,
+    ingressUrl: given.ingressUrl ?? `http://127.0.0.1:${ingressPort.port}`,
     webUiUrl: webUiUrl ?? undefined,
     temporalEnv: { ...given.temporalEnv, TEMPORAL_ADDRESS: temporalAddress },
   };
@@ -75,11 +92,12 @@ async function startProcessesOn(services: LocalServices, given: Config, logger: 
     graceMs: GRACE_MS,
     servesMetrics: true,
   });
+  await ingressPort.release();
   const ingress = await startIngressProcess({
     config,
     logger,
     host: '127.0.0.1',
-    port: await preferPort(config.ingressPort),
+    port: ingressPort.port,
     metrics: workers.metrics,
   }).catch(async (error: unknown) => {
     await workers.stop();
@@ -106,5 +124,10 @@ async function prepare(config: Config, databaseUrl: string): Promise<void> {
   const db = openDatabase(databaseUrl);
   await migrateUp(db).finally(() => db.destroy());
   const client = await connectClient(config);
-  await registerSearchAttributes(client).finally(() => client.connection.close());
+  try {
+    await registerSearchAttributes(client);
+    await syncSchedules(client, config);
+  } finally {
+    await client.connection.close();
+  }
 }

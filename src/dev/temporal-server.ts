@@ -12,6 +12,8 @@ export interface TemporalServerOptions {
   /** Null: everything is forgotten at the end. */
   dbFile: string | null;
   logFile: string;
+  /** More of the server's dynamic configuration, `key=value`. */
+  dynamicConfig?: readonly string[];
 }
 
 export interface TemporalServer {
@@ -30,7 +32,7 @@ const DYNAMIC_CONFIG = [
 
 /** Starts Temporal's development server on 127.0.0.1 and waits until it answers. */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
-  const { cli, port, uiPort, metricsPort, dbFile, logFile } = options;
+  const { cli, port, uiPort, metricsPort, dbFile, logFile, dynamicConfig = [] } = options;
   const args = [
     'server',
     'start-dev',
@@ -45,7 +47,11 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   // The write-ahead log about doubles the rate on a file.
   const pragmas = ['journal_mode=WAL', 'synchronous=NORMAL'].flatMap((pragma) => ['--sqlite-pragma', pragma]);
   if (dbFile !== null) args.push('--db-filename', dbFile, ...pragmas);
-  args.push(...DYNAMIC_CONFIG.flatMap((value) => ['--dynamic-config-value', value]), '--log-level', 'warn');
+  args.push(
+    ...[...DYNAMIC_CONFIG, ...dynamicConfig].flatMap((value) => ['--dynamic-config-value', value]),
+    '--log-level',
+    'warn',
+  );
 
   const server = startServer({ command: cli, args, logFile });
   const address = `127.0.0.1:${port}`;

@@ -1,4 +1,4 @@
-import { Counter, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { readFigures } from '../database/figures.ts';
 import { within } from '../deadline.ts';
@@ -10,6 +10,8 @@ export interface Metrics {
   attempted(attempt: { outcome: AttemptResult; durationMs: number }): void;
   /** The ingress answered a request. `route` is one of ours, never the path that was asked for: anyone can invent paths. */
   ingressAnswered(answer: { route: string; status: number }): void;
+  /** GitLab said how many requests are left to us in its present window. */
+  gitlabRateLimit(limit: { remaining: number }): void;
   /** Everything in Prometheus' text format. It never fails: what cannot be read now is left out. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -48,6 +50,11 @@ export function createMetrics({ db, sdkMetricsUrl }: MetricsOptions = {}): Metri
     labelNames: ['route', 'status'],
     registers,
   });
+  const gitlabRemaining = new Gauge({
+    name: 'forgeflow_gitlab_rate_limit_remaining',
+    help: "Requests that GitLab's rate limit leaves in its present window, as its last answer said",
+    registers: [], // not before there is something to say: zero would be an alarm
+  });
   const scrapeFailures = new Counter({
     name: 'forgeflow_scrape_failures_total',
     help: 'Scrapes that had to leave out what this source gives',
@@ -82,6 +89,10 @@ export function createMetrics({ db, sdkMetricsUrl }: MetricsOptions = {}): Metri
     },
     ingressAnswered({ route, status }) {
       answers.inc({ route, status });
+    },
+    gitlabRateLimit({ remaining }) {
+      registry.registerMetric(gitlabRemaining);
+      gitlabRemaining.set(remaining);
     },
     async text() {
       const others = await Promise.all([

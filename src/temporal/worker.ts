@@ -7,7 +7,7 @@ import {
 } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import type { Logger } from '../logging.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, type TaskQueue } from './task-queues.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE, type TaskQueue } from './task-queues.ts';
 import { workflowSource } from './workflow-source.ts';
 
 /** Sets up what all workers of this process share. Before anything else of Temporal's, and once. */
@@ -68,6 +68,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       activities: activities.egress,
       maxConcurrentActivityTaskExecutions: egressConcurrency * WAITING_ROOM,
     },
+    // Each bounds its requests itself; there is rarely more than one at a time.
+    [GITLAB_QUEUE]: { activities: activities.gitlab, maxConcurrentActivityTaskExecutions: 10 },
   };
   return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
 }

@@ -6,8 +6,12 @@ import { recordAttempt } from '../../src/database/attempts.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { publish } from '../../src/bus/outbox.ts';
 import { takeUndispatchedEvents } from '../../src/database/events.ts';
+import { findHookTokenHash, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
+import { beginRun } from '../../src/database/gitlab-runs.ts';
+import { countHooks } from '../../src/database/gitlab-status.ts';
 import { migrateDown, migrateUp, pendingMigrations } from '../../src/database/migrate.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
+import { addGroup, addRepository, block, install } from './hook-rows.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -172,5 +176,55 @@ describe('a database of the version before the event bus', () => {
     await sql`update subscriptions set url = 'https://example.com/else'`.execute(db);
     await sql`delete from subscriptions`.execute(db);
     await sql`insert into events (id, topic, payload) values (gen_random_uuid(), 'a', 'x')`.execute(db);
+  });
+});
+
+describe('a database of the version before the GitLab webhooks', () => {
+  const GITLAB_WEBHOOKS = '20261126-gitlab-webhooks';
+  const [byHand, other] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const oldHooks = async () =>
+    (await sql`select id, token_hash, created_at from gitlab_hooks order by token_hash`.execute(database.db)).rows;
+  const down = async () => {
+    while (!(await pendingMigrations(database.db)).includes(GITLAB_WEBHOOKS)) await migrateDown(database.db);
+  };
+
+  beforeEach(async () => {
+    const { db } = database;
+    await sql`truncate events, subscriptions cascade`.execute(db); // of an older version, which took what is none
+    await migrateUp(db);
+    await down();
+    await sql`truncate gitlab_hooks`.execute(db);
+    await sql`insert into gitlab_hooks (id, token_hash) values (gen_random_uuid(), ${byHand}), (gen_random_uuid(), ${other})`.execute(
+      db,
+    );
+  });
+
+  test('E13: tokens go on opening the ingress on the way up and down, and no run of the installer touches them', async () => {
+    const { db } = database;
+    const before = await oldHooks();
+    await migrateUp(db);
+    expect(await oldHooks()).toEqual(before);
+    expect(await findHookTokenHash(db, byHand)).toEqual(byHand);
+    expect(await listDueHooks(db, { runId: 'run', at: new Date(Date.now() + 60_000), limit: 10 })).toEqual([]);
+    expect(await countHooks(db)).toMatchObject({ installed: 0, pending: 0, due: 0, nextDueAt: null });
+    await down();
+    expect(await oldHooks()).toEqual(before);
+  });
+
+  test('G6: can be had again: hooks that are installed go on opening it, what has no token is left out', async () => {
+    const { db } = database;
+    await migrateUp(db);
+    const [installed, fresh, group] = [await addRepository(db), await addRepository(db), await addGroup(db)];
+    const { tokenHash } = await install(db, installed.hookId);
+    await block(db, fresh.hookId);
+    await beginRun(db, { id: 'run', workflowId: 'installGitLabWebhooks', at: new Date() });
+    await down();
+    expect(await oldHooks()).toEqual(expect.arrayContaining([expect.objectContaining({ token_hash: tokenHash })]));
+    expect(await oldHooks()).toHaveLength(3);
+    await migrateUp(db);
+    expect(await findHookTokenHash(db, tokenHash)).toEqual(tokenHash);
+    expect(await readHook(db, group.hookId)).toBeUndefined();
+    // Tracked anew, its hook is another row's: the one that is left goes on letting in what GitLab sends meanwhile.
+    expect((await addRepository(db, { path: installed.path })).hookId).not.toBe(installed.hookId);
   });
 });

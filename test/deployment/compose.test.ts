@@ -164,9 +164,9 @@ describe('docker-compose.yml', () => {
 describe('the ingress in docker-compose.yml', () => {
   const { environment = {}, ports, healthcheck, command, depends_on, stop_grace_period } = service('ingress');
 
-  test('is given what the worker is, but not the key of its secrets', () => {
+  test('is given what the worker is, but not the key of its secrets, nor the token of GitLab', () => {
     expect(command).toEqual(['ingress']);
-    expect(environment).toEqual({ ...service('worker').environment, SECRETS_KEY: '' });
+    expect(environment).toEqual({ ...service('worker').environment, SECRETS_KEY: '', GITLAB_TOKEN: '' });
     expect(depends_on['migrate']).toEqual({ condition: 'service_completed_successfully' });
   });
 

@@ -1,5 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { recordInstalled, storeHookSecret } from '../../src/database/gitlab-hook-records.ts';
+import { newHookSecret } from '../../src/secrets/hook-secret.ts';
+import { createSealer } from '../../src/secrets/sealer.ts';
+import { addRepository } from '../database/hook-rows.ts';
 import { GITLAB_REQUESTS, MERGE_REQUEST, PUSH } from '../support/gitlab-payloads.ts';
 import {
   countEvents,
@@ -126,6 +130,34 @@ describe('E13: the token of an installed hook', () => {
     await ingress.database.db.deleteFrom('gitlab_hooks').execute();
     expect(await postWith(installed)).toMatchObject({ status: 401 });
     expect(await countEvents(ingress.database.db)).toBe(1);
+  });
+
+  test('G6: opens, and so does the one before it, which the hook may still have; none before that', async () => {
+    const { db } = ingress.database;
+    const sealer = createSealer(randomBytes(32).toString('base64'));
+    const { hookId } = await addRepository(db);
+    const secrets = [newHookSecret(sealer), newHookSecret(sealer), newHookSecret(sealer)];
+    const statuses = () => Promise.all(secrets.map(async ({ token }) => (await postWith(token)).status));
+    const seen: number[][] = [];
+    for (const [number, secret] of secrets.entries()) {
+      await storeHookSecret(db, hookId, secret);
+      seen.push(await statuses());
+      await recordInstalled(db, hookId, {
+        runId: 'run',
+        outcome: 'installed',
+        secretId: secret.secretId,
+        gitlabHookId: number + 1,
+        alertStatus: null,
+        disabledUntil: null,
+        at: new Date(),
+        dueAt: new Date(),
+      });
+    }
+    expect(seen).toEqual([
+      [202, 401, 401],
+      [202, 202, 401],
+      [401, 202, 202],
+    ]);
   });
 
   test('does not open anything by a part of it, nor by its hash', async () => {

@@ -16,7 +16,9 @@ test('E13: /readyz says what is missing where the schema is older than the progr
     status: 503,
     body: { error: `the database lacks ${taken?.name}; run "forgeflow migrate"` },
   });
-  expect(await postAsGitlab(ingress, PUSH.body)).toMatchObject({ status: 503 });
+  // Whose token that is cannot be looked up there; "wrong token" would be a reason for GitLab to disable the hook.
+  const installed = { 'X-Gitlab-Token': 'that of an installed hook' };
+  expect(await postAsGitlab(ingress, PUSH.body, installed)).toMatchObject({ status: 503 });
   expect((await fetch(`${ingress.url}/healthz`)).status).toBe(200);
 
   await migrateUp(ingress.database.db);

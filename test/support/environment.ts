@@ -25,6 +25,8 @@ export interface EnvironmentOptions {
   intervals?: RelayOptions['intervals'];
   /** More settings, as environment variables. */
   settings?: Record<string, string>;
+  /** More of the Temporal server's dynamic configuration, `key=value`. */
+  temporalConfig?: readonly string[];
   /** A migrated database to be used instead of a copy of the template. */
   databaseUrl?: string;
   /** What it stands on; that of vitest's global setup when left out. */
@@ -50,6 +52,7 @@ export async function startEnvironment({
   withoutWorkers = false,
   intervals,
   settings = {},
+  temporalConfig,
   databaseUrl,
   services = servicesOfVitest(),
 }: EnvironmentOptions = {}): Promise<Environment> {
@@ -60,7 +63,7 @@ export async function startEnvironment({
   try {
     const [database, temporal] = await Promise.all([
       databaseUrl === undefined ? cloneDatabase(services.databaseServerUrl) : useDatabase(databaseUrl),
-      startTestTemporal(services.temporalCli),
+      startTestTemporal(services.temporalCli, temporalConfig),
     ]);
     stops.push(
       () => temporal.stop(),

@@ -13,7 +13,10 @@ export interface TestTemporal {
 }
 
 /** A Temporal server of one's own, in memory, that knows our search attributes. */
-export async function startTestTemporal(cli = inject('temporalCli')): Promise<TestTemporal> {
+export async function startTestTemporal(
+  cli = inject('temporalCli'),
+  dynamicConfig: readonly string[] = [],
+): Promise<TestTemporal> {
   const directory = temporaryDirectory('forgeflow-test-temporal-');
   const server = await startTemporalServer({
     cli,
@@ -22,6 +25,7 @@ export async function startTestTemporal(cli = inject('temporalCli')): Promise<Te
     metricsPort: await freePort(),
     dbFile: null,
     logFile: join(directory, 'temporal.log'),
+    dynamicConfig,
   });
   const stop = killedAtExit(server);
   const connection = await Connection.connect({ address: server.address });

@@ -1,0 +1,141 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  type ScheduleDescription,
+  type ScheduleOptions,
+  ScheduleOverlapPolicy,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import type { installGitLabWebhooks } from '../../workflows/install-gitlab-webhooks.ts';
+import { stateKey } from '../../workflows/search-attributes.ts';
+import type { Config } from '../config.ts';
+import { FORGEFLOW_QUEUE } from './task-queues.ts';
+
+export const INSTALL_SCHEDULE = 'installGitLabWebhooks';
+
+/** By which we know a schedule for ours, also one that is no longer in the code. */
+const OURS = { managedBy: 'forgeflow' };
+
+/** What became of a schedule when Temporal was reconciled with the code. */
+export interface ScheduleChange {
+  schedule: string;
+  change: 'created' | 'updated' | 'unchanged' | 'removed';
+  /** Why it does not run; null when it does. */
+  paused: string | null;
+}
+
+interface Schedule extends Omit<ScheduleOptions, 'state' | 'memo' | 'scheduleId'> {
+  id: string;
+  /** Why it cannot run with these settings; it is kept paused as long as it has one. */
+  obstacle: string | null;
+}
+
+/** All schedules there are. */
+function schedulesOf(config: Config): Schedule[] {
+  return [
+    {
+      id: INSTALL_SCHEDULE,
+      spec: { cronExpressions: [config.gitlabInstallCron] },
+      action: {
+        type: 'startWorkflow',
+        workflowType: 'installGitLabWebhooks' satisfies keyof { installGitLabWebhooks: typeof installGitLabWebhooks },
+        workflowId: 'installGitLabWebhooks', // Temporal adds the time
+        taskQueue: FORGEFLOW_QUEUE,
+        args: [{}],
+        staticSummary: 'webhooks of all repositories',
+        typedSearchAttributes: [{ key: stateKey, value: 'running' }],
+      },
+      policies: {
+        overlap: ScheduleOverlapPolicy.SKIP, // never two runs at once
+        catchupWindow: '1 minute', // what was missed while Temporal was away needs no run of its own
+      },
+      obstacle: config.gitlabUrl === undefined ? 'GITLAB_URL is not set' : null,
+    },
+  ];
+}
+
+/**
+ * Makes Temporal's schedules those of the code: makes the missing, corrects the others, removes what is no longer there. One
+ * that somebody paused stays paused.
+ */
+export async function syncSchedules(client: Client, config: Config): Promise<ScheduleChange[]> {
+  const wanted = schedulesOf(config);
+  const changes: ScheduleChange[] = [];
+  for (const schedule of wanted) changes.push(await syncSchedule(client, schedule));
+  for await (const { scheduleId, memo } of client.schedule.list()) {
+    if (memo?.['managedBy'] !== OURS.managedBy || wanted.some(({ id }) => id === scheduleId)) continue;
+    await client.schedule.getHandle(scheduleId).delete();
+    changes.push({ schedule: scheduleId, change: 'removed', paused: null });
+  }
+  return changes;
+}
+
+async function syncSchedule(client: Client, { id, obstacle, ...options }: Schedule): Promise<ScheduleChange> {
+  const state = { paused: obstacle !== null, ...(obstacle !== null && { note: obstacle }) };
+  try {
+    await client.schedule.create({ scheduleId: id, ...options, state, memo: OURS });
+    return { schedule: id, change: 'created', paused: obstacle };
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+  }
+  const handle = client.schedule.getHandle(id);
+  const before = await handle.describe();
+  const pausedByUs = before.state.paused && isObstacle(before.state.note);
+  const pausedByHand = before.state.paused && !pausedByUs;
+  await handle.update(() => ({ ...options, state: pausedByHand ? before.state : state }));
+  const after = await handle.describe();
+  return {
+    schedule: id,
+    change: isDeepStrictEqual(definitionOf(before), definitionOf(after)) ? 'unchanged' : 'updated',
+    paused: after.state.paused ? (after.state.note ?? 'paused') : null,
+  };
+}
+
+function isObstacle(note: string | undefined): boolean {
+  return note?.endsWith(' is not set') === true;
+}
+
+/** As plain values: the server puts the keys of its maps in any order. */
+function definitionOf({ raw }: ScheduleDescription): unknown {
+  return JSON.parse(JSON.stringify(raw.schedule));
+}
+
+/** How a schedule stands. Times are ISO 8601, absent is null. */
+export interface ScheduleStatus {
+  schedule: string;
+  /** Why it does not run; null when it does. */
+  paused: string | null;
+  lastRunAt: string | null;
+  /** `running`, `completed`, `failed`, … */
+  lastRun: string | null;
+  nextRunAt: string | null;
+}
+
+/** Those of ours that Temporal has. */
+export async function describeSchedules(client: Client): Promise<ScheduleStatus[]> {
+  const found: ScheduleStatus[] = [];
+  for await (const { scheduleId, memo, state, info } of client.schedule.list()) {
+    if (memo?.['managedBy'] !== OURS.managedBy) continue;
+    const last = info.recentActions.at(-1);
+    found.push({
+      schedule: scheduleId,
+      paused: state.paused ? (state.note ?? 'paused') : null,
+      lastRunAt: last?.takenAt.toISOString() ?? null,
+      lastRun: last === undefined ? null : await statusOf(client, last.action.workflow.workflowId),
+      nextRunAt: state.paused ? null : (info.nextActionTimes[0]?.toISOString() ?? null),
+    });
+  }
+  return found;
+}
+
+/** Null for one that Temporal no longer remembers. */
+async function statusOf(client: Client, workflowId: string): Promise<string | null> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId).describe();
+    return status.name.toLowerCase();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}

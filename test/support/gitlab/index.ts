@@ -1,0 +1,16 @@
+export { startGitlab } from './start.ts';
+export type { UnknownParameter } from './api.ts';
+export type { Clock } from './clock.ts';
+export type { Delivery } from './deliver.ts';
+export type { GitlabEvent } from './events.ts';
+export type { ActiveFault, Fault, FaultRule } from './faults.ts';
+export type { Gitlab, GitlabOptions } from './gitlab.ts';
+export type { HookFlag } from './hook-events.ts';
+export type { AlertStatus } from './hook-health.ts';
+export type { Hook, HookFields, HookFlags } from './hook.ts';
+export type { RateLimit } from './rate-limit.ts';
+export type { LoggedRequest } from './request-log.ts';
+export type { Settings } from './settings.ts';
+export type { NewToken, Scope, Token } from './tokens.ts';
+export type { Group, NewGroup, NewProject, Owner, Project, User, Visibility } from './places.ts';
+export { DEVELOPER, GUEST, MAINTAINER, OWNER, REPORTER } from './places.ts';

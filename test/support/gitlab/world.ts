@@ -1,0 +1,119 @@
+import type { Clock } from './clock.ts';
+import type { Hook } from './hook.ts';
+import type { Group, NewGroup, NewProject, Owner, Place, Project, User, Visibility } from './places.ts';
+
+/** Everything that this GitLab holds. Each kind has ids of its own range, so that none passes for another's by chance. */
+export class World {
+  readonly users = new Map<number, User>();
+  readonly groups = new Map<number, Group>();
+  readonly projects = new Map<number, Project>();
+  /** Of every project there ever was, ascending: what keyset paging goes along. */
+  readonly projectIds: number[] = [];
+  /** Goes up with every change of what listings show. */
+  revision = 0;
+  readonly #byPath = new Map<string, Owner>();
+  readonly #movedFrom = new Map<string, Project>();
+  readonly #clock: Clock;
+  #lastUserId = 10;
+  #lastGroupId = 200;
+  #lastProjectId = 1_000;
+  #lastHookId = 9_000_000;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  addUser({ username, admin = false }: { username: string; admin?: boolean }): User {
+    const user = { id: ++this.#lastUserId, username, name: username, admin, blocked: false };
+    this.users.set(user.id, user);
+    return user;
+  }
+
+  addGroup({ path, parent = null, visibility = 'private' }: NewGroup): Group {
+    const group: Group = {
+      kind: 'group',
+      ...this.#newPlace(++this.#lastGroupId, path, parent, visibility),
+      parent,
+      subgroups: new Set(),
+      projects: new Set(),
+    };
+    this.#claim(group.path, group);
+    this.groups.set(group.id, group);
+    parent?.subgroups.add(group);
+    return group;
+  }
+
+  addProject({ path, group = null, visibility = 'private', archived = false, empty = false }: NewProject): Project {
+    const place = this.#newPlace(++this.#lastProjectId, path, group, visibility);
+    const project: Project = { kind: 'project', ...place, group, archived, empty };
+    this.#claim(project.path, project);
+    this.projects.set(project.id, project);
+    this.projectIds.push(project.id);
+    group?.projects.add(project);
+    return project;
+  }
+
+  nextHookId(): number {
+    return ++this.#lastHookId;
+  }
+
+  /** The one that this is a copy of. @throws Error when it is gone */
+  hook({ id, owner }: Pick<Hook, 'id' | 'owner'>): Hook {
+    const hook = owner.hooks.find((one) => one.id === id);
+    if (hook === undefined) throw new Error(`there is no hook ${id} in ${owner.path}`);
+    return hook;
+  }
+
+  /** By its path today, whatever the case of its letters. */
+  at(path: string): Owner | undefined {
+    return this.#byPath.get(path.toLowerCase());
+  }
+
+  /** The project that had this path before. */
+  movedFrom(path: string): Project | undefined {
+    const project = this.#movedFrom.get(path.toLowerCase());
+    return project !== undefined && this.projects.has(project.id) ? project : undefined;
+  }
+
+  moveProject(project: Project, path: string): void {
+    const group = path.includes('/') ? this.at(path.slice(0, path.lastIndexOf('/'))) : undefined;
+    if (group?.kind === 'project') throw new Error(`${group.path} is a project`);
+    if (this.at(path) !== undefined) throw new Error(`${path} has already been taken`);
+    this.#byPath.delete(project.path.toLowerCase());
+    this.#movedFrom.set(project.path.toLowerCase(), project);
+    project.group?.projects.delete(project);
+    group?.projects.add(project);
+    project.group = group ?? null;
+    project.path = path;
+    project.name = path.slice(path.lastIndexOf('/') + 1);
+    this.#claim(path, project);
+  }
+
+  deleteProject(project: Project): void {
+    this.projects.delete(project.id);
+    this.#byPath.delete(project.path.toLowerCase());
+    project.group?.projects.delete(project);
+    project.hooks = [];
+    this.revision++;
+  }
+
+  #newPlace(id: number, path: string, parent: Group | null, visibility: Visibility): Place {
+    return {
+      id,
+      path: parent === null ? path : `${parent.path}/${path}`,
+      name: path.slice(path.lastIndexOf('/') + 1),
+      visibility,
+      createdAt: this.#clock.now(),
+      members: new Map(),
+      shares: [],
+      hooks: [],
+    };
+  }
+
+  #claim(path: string, owner: Owner): void {
+    if (this.at(path) !== undefined) throw new Error(`${path} has already been taken`);
+    this.#byPath.set(path.toLowerCase(), owner);
+    this.#movedFrom.delete(path.toLowerCase());
+    this.revision++;
+  }
+}
