@@ -13,7 +13,7 @@ import { prepareGround, startTemporal } from './stage.ts';
 export async function benchInstall({ quick }: BenchOptions): Promise<Report> {
   // A real GitLab takes 50 to 200 ms for an answer, in which our own share is smaller still; but nobody waits that long.
   const size = quick
-    ? { repositories: 1_000, warmUp: 200, latencyMs: 10 }
+    ? { repositories: 700, warmUp: 100, latencyMs: 20 }
     : { repositories: 10_000, warmUp: 200, latencyMs: 20 };
   return withCleanup(async (cleanup, signal) => {
     const { installers, largestHistory } = await prepare(cleanup);

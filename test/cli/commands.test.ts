@@ -172,6 +172,7 @@ describe('JSON shapes', () => {
       'forgeflow workflow 1',
       'forgeflow activity 1',
       'egress activity 1',
+      'gitlab activity 1',
     ]);
     expect(status.deliveries.delivered).toBeGreaterThanOrEqual(1);
   });
