@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readRunningServices } from '../../src/config.ts';
+import { readRunningServices } from '../../src/running-services.ts';
 import { stopStaleServer } from '../../src/dev/stale-server.ts';
 import { Refusal } from '../../src/domain/refusal.ts';
 

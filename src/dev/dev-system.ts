@@ -1,11 +1,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { type Config, readRunningServices, type RunningServices, runningServicesFile } from '../config.ts';
+import type { Config } from '../config.ts';
 import { openDatabase } from '../database/connection.ts';
 import { migrateUp } from '../database/migrate.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { holdPort, type HeldPort } from '../free-port.ts';
 import { startIngressProcess } from '../ingress/process.ts';
 import { createLogger, type Logger } from '../logging.ts';
+import { readRunningServices, type RunningServices, runningServicesFile } from '../running-services.ts';
 import { connectClient } from '../temporal/connection.ts';
 import { syncSchedules } from '../temporal/schedules.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';

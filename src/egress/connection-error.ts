@@ -1,3 +1,5 @@
+import { CONNECTION_WORDS } from '../domain/connection-words.ts';
+
 /** Dialling was refused by the address guard. */
 export class AddressNotAllowedError extends Error {
   override readonly name = 'AddressNotAllowedError';
@@ -7,17 +9,8 @@ export class AddressNotAllowedError extends Error {
   }
 }
 
-const KNOWN_CODES: Record<string, string> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EPIPE: 'connection reset',
-  UND_ERR_SOCKET: 'connection closed before the answer was complete',
-  ENOTFOUND: 'host name not found',
-  EAI_AGAIN: 'host name lookup failed',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-  ETIMEDOUT: 'connection timed out',
-  UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
+const KNOWN_CODES: Readonly<Record<string, string>> = {
+  ...CONNECTION_WORDS,
   UND_ERR_HEADERS_OVERFLOW: 'response headers too large',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'malformed HTTP response',
 };

@@ -1,20 +1,11 @@
-const WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EPIPE: 'connection reset',
-  UND_ERR_SOCKET: 'connection closed before the answer was complete',
-  ENOTFOUND: 'host name not found',
-  EAI_AGAIN: 'host name lookup failed',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-  ETIMEDOUT: 'connection timed out',
-  UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
-};
+import { CONNECTION_WORDS } from '../domain/connection-words.ts';
 
 /** Why GitLab did not answer, in a few words made from codes alone: messages of errors can carry more than may be shown. */
 export function connectionWords(error: unknown): string {
   const codes = codesOf(error);
-  return codes.map((code) => WORDS[code]).find((words) => words !== undefined) ?? codes[0] ?? 'request failed';
+  return (
+    codes.map((code) => CONNECTION_WORDS[code]).find((words) => words !== undefined) ?? codes[0] ?? 'request failed'
+  );
 }
 
 /** Of the error, its causes, and what an AggregateError gathered (several addresses are tried). */
