@@ -2,13 +2,10 @@ import { fileURLToPath } from 'node:url';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { bundleWorkflowCode, type ReplayWorkerOptions, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
-import { createLogger } from '../src/logging.ts';
-import { installRuntime } from '../src/temporal/worker.ts';
+import { ensureRuntime } from './support/runtime.ts';
 import { SAVED_HISTORIES, savedHistory } from './support/saved-history.ts';
 
-beforeAll(() => {
-  installRuntime(createLogger('error'), undefined);
-});
+beforeAll(ensureRuntime);
 
 /** @returns what went wrong, by history */
 async function replay(options: ReplayWorkerOptions, names: string[]): Promise<Map<string, Error | undefined>> {

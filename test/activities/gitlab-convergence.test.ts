@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,11 +8,10 @@ import type { Hook } from '../support/gitlab/index.ts';
 import { assertEachHasItsHook, assertEventsArrive, hooksOfOurs, hookRowOf } from '../support/gitlab-hook-assertions.ts';
 import { renew, startHookWorld } from '../support/gitlab-hook-world.ts';
 import {
-  ALL_LATE_WORK_MS,
   happen,
   happenings,
-  type Happening,
   IMPATIENCE_MS,
+  untilLateWorkIsDone,
   makePeace,
   type Scene,
 } from '../support/gitlab-happenings.ts';
@@ -57,11 +55,6 @@ async function startScene(count: number, settings: Record<string, string>): Prom
 
 const nothing = (): void => undefined;
 const SILENT = { log: nothing, trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
-
-async function untilLateWorkIsDone(sequence: readonly Happening[]): Promise<void> {
-  const isLate = sequence.some((one) => one.what === 'run' && one.faults.some(({ what }) => what === 'late work'));
-  if (isLate) await sleep(ALL_LATE_WORK_MS);
-}
 
 const isMarked = ({ description }: Hook): boolean => secretIdIn(description) !== undefined;
 

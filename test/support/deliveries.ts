@@ -9,6 +9,7 @@ import type {
 } from '../../src/index.ts';
 import { deliveryWorkflowId } from '../../src/domain/delivery.ts';
 import type { deliverWebhook } from '../../workflows/deliver-webhook.ts';
+import type { DeliveryStatus } from '../../workflows/messages.ts';
 import type { TestDatabase } from './database.ts';
 import { eventually } from './eventually.ts';
 
@@ -112,6 +113,12 @@ export async function untilDelivery(
     if (!wanted(delivery)) throw new Error(`the delivery does not become as wanted: ${JSON.stringify(delivery)}`);
     return delivery;
   }, timeoutMs);
+}
+
+/** What a delivery's workflow came to. At first there is none: a relay starts it. */
+export async function resultOf({ handle }: Pick<StartedDelivery, 'handle'>): Promise<DeliveryStatus> {
+  await eventually(() => handle.describe());
+  return handle.result();
 }
 
 /** Waits until the workflow has ended. @returns how: `COMPLETED`, `FAILED` … */

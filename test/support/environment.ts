@@ -10,9 +10,10 @@ import { createMetrics } from '../../src/metrics/metrics.ts';
 import { createSealer, type Sealer } from '../../src/secrets/sealer.ts';
 import { connectWorkers } from '../../src/temporal/worker-connection.ts';
 import { TASK_QUEUES } from '../../src/temporal/task-queues.ts';
-import { installRuntime, type RunningWorkers } from '../../src/temporal/worker.ts';
+import type { RunningWorkers } from '../../src/temporal/worker.ts';
 import { assembleWorkers } from '../../src/worker.ts';
 import { cloneDatabase, type TestDatabase, useDatabase } from './database.ts';
+import { ensureRuntime } from './runtime.ts';
 import type { SharedServices } from './services.ts';
 import { startTestTemporal, type TestTemporal } from './temporal.ts';
 
@@ -112,8 +113,6 @@ function servicesOfVitest(): SharedServices {
   };
 }
 
-let runtimeInstalled = false;
-
 interface TestWorkers {
   db: ForgeflowDatabase;
   databaseUrl: string;
@@ -127,8 +126,7 @@ async function runTestWorkers(
   { db, databaseUrl, sealer, workflowBundle, intervals }: TestWorkers,
 ): Promise<RunningWorkers> {
   const logger = createLogger(config.logLevel);
-  if (!runtimeInstalled) installRuntime(logger, undefined);
-  runtimeInstalled = true;
+  ensureRuntime();
   const temporal = await connectWorkers(config);
   const running = await assembleWorkers({
     config,

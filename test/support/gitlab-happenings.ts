@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Fault } from './gitlab/index.ts';
 import { act, type Deed, deed, type Stage } from './gitlab-deeds.ts';
@@ -37,7 +38,7 @@ const FAULTS = {
 
 /** Of the installer that meets these faults, so that a request that is too late is one soon; `late work` takes longer. */
 export const IMPATIENCE_MS = 150;
-export const ALL_LATE_WORK_MS = 400;
+const ALL_LATE_WORK_MS = 400;
 
 const keysOf = <K extends string>(of: Record<K, unknown>) => fc.constantFrom(...(Object.keys(of) as K[]));
 
@@ -112,6 +113,12 @@ async function runOnce(scene: Scene, { hoursLater, faults, beside, cancelled }: 
     other && scene.run({ at, hoursLater, repository: other.path }),
   ]);
   gitlab.faults.clear();
+}
+
+/** What was asked of GitLab and not waited for, as by a run that was cancelled, may still come true. */
+export async function untilLateWorkIsDone(sequence: readonly Happening[]): Promise<void> {
+  const isLate = sequence.some((one) => one.what === 'run' && one.faults.some(({ what }) => what === 'late work'));
+  if (isLate) await sleep(ALL_LATE_WORK_MS);
 }
 
 /** Everything back as it has to be for every repository to be reachable. */

@@ -5,6 +5,7 @@ import {
   deliverTo,
   deliveryOf,
   publishTo,
+  resultOf,
   sleepingDelivery,
   subscribe,
   untilClosed,
@@ -105,7 +106,7 @@ describe('D8 a paused subscription', () => {
     const { forgeflow } = environment;
     const before = receiver.requests.length;
     const { id, handle, subscription } = await deliverTo(forgeflow, receiver.url);
-    await handle.result();
+    await resultOf({ handle });
     await forgeflow.subscriptions.pause(subscription.name);
     await forgeflow.deliveries.redeliver(id);
     await untilDelivery(forgeflow, id, ({ failureDetail }) => failureDetail === 'Webhook deactivated');

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hookUrl } from '../../src/domain/hook-url.ts';
 import { assertEachHasItsHook, assertEventsArrive } from '../support/gitlab-hook-assertions.ts';
 import { makeDue, renew } from '../support/gitlab-hook-world.ts';
-import { happen, happenings, makePeace, type Scene } from '../support/gitlab-happenings.ts';
+import { happen, happenings, makePeace, type Scene, untilLateWorkIsDone } from '../support/gitlab-happenings.ts';
 import { type InstallerEnvironment, startInstallerEnvironment } from '../support/gitlab-installer.ts';
 import { MAINTAINER } from '../support/gitlab/index.ts';
 
@@ -46,6 +46,7 @@ test('G6, G7: after any sequence of faults, real runs, cancelled runs and hand e
       async (sequence, count) => {
         const scene = await startScene(count);
         for (const happening of sequence) await happen(scene, happening);
+        await untilLateWorkIsDone(sequence);
         makePeace(scene, MAINTAINER);
         await makeDue(world.db);
         expect(await world.run()).toMatchObject({ endedEarly: null, failed: 0, remaining: 0 });

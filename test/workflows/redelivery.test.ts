@@ -2,15 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Refusal } from '../../src/domain/refusal.ts';
 import {
   attempted,
+  DEAD_URL,
   deliverTo,
   handleOf,
   publishTo,
-  type StartedDelivery,
+  resultOf,
   sleepingDelivery,
+  type StartedDelivery,
   subscribe,
   untilClosed,
   untilDelivery,
-  DEAD_URL,
 } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { activitiesOf } from '../support/history.ts';
@@ -97,7 +98,7 @@ describe('D6 redelivery', () => {
     const { forgeflow } = environment;
     const receiver = await startReceiver();
     const { id, handle } = await deliverTo(forgeflow, receiver.url);
-    await handle.result();
+    await resultOf({ handle });
     await forgeflow.deliveries.redeliver(id);
     const requests = await receiver.waitForRequests(2);
     expect(requests.map(({ headers }) => headers['webhook-id'])).toEqual([id, id]);

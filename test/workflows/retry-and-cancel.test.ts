@@ -7,7 +7,14 @@ import {
   retryNowSignal,
   retryNowUpdate,
 } from '../../workflows/messages.ts';
-import { attempted, deliverTo, type StartedDelivery, sleepingDelivery, untilClosed } from '../support/deliveries.ts';
+import {
+  attempted,
+  deliverTo,
+  resultOf,
+  sleepingDelivery,
+  type StartedDelivery,
+  untilClosed,
+} from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { activitiesOf } from '../support/history.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
@@ -58,7 +65,7 @@ describe('D6 D14 a pending delivery tries now', () => {
   test('one that is over is refused', async () => {
     const { forgeflow } = environment;
     const { id, handle } = await deliverTo(forgeflow, receiver.url);
-    await handle.result();
+    await resultOf({ handle });
     await expect(forgeflow.deliveries.retry(id)).rejects.toEqual(refused('conflict'));
     await expect(forgeflow.deliveries.cancel(id)).rejects.toEqual(refused('conflict'));
     await expect(forgeflow.deliveries.cancel('01a2116b-4407-7039-971b-4a7414efd69b')).rejects.toEqual(

@@ -1,6 +1,14 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deliverTo, deliveryOf, publishTo, subscribe, untilClosed, untilDelivery } from '../support/deliveries.ts';
+import {
+  deliverTo,
+  deliveryOf,
+  publishTo,
+  resultOf,
+  subscribe,
+  untilClosed,
+  untilDelivery,
+} from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { activitiesOf, eventsOf } from '../support/history.ts';
 import { startReceiver, type Receiver, verify } from '../support/receiver.ts';
@@ -22,7 +30,7 @@ test('D1 D15 a delivery that gets through at once is one attempt and fewer than 
   const { forgeflow } = environment;
   const { id, handle } = await deliverTo(forgeflow, receiver.url);
   expect(handle.workflowId).toBe(`delivery/${id}`);
-  expect(await handle.result()).toMatchObject({ state: 'delivered', attemptCount: 1, nextAttemptAt: null });
+  expect(await resultOf({ handle })).toMatchObject({ state: 'delivered', attemptCount: 1, nextAttemptAt: null });
   expect((await eventsOf(handle)).length).toBeLessThan(12);
   expect(await activitiesOf(handle)).toBe(1);
   expect(requestsOf(id).length).toBe(1);

@@ -1,0 +1,10 @@
+import { createLogger } from '../../src/logging.ts';
+import { installRuntime } from '../../src/temporal/worker.ts';
+
+let installed = false;
+
+/** Temporal's runtime, of which a process has one; test files share their processes. */
+export function ensureRuntime(): void {
+  if (!installed) installRuntime(createLogger('error'), undefined);
+  installed = true;
+}
