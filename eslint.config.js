@@ -17,6 +17,7 @@ const rooms = {
   'src/free-port.ts': [],
   'src/database': domain,
   'src/egress': [...domain, 'src/version.ts'],
+  'src/git': domain,
   'src/gitlab': [...domain, 'src/version.ts'],
   'src/secrets': domain,
   activities: [...floor1, 'src/database', 'src/egress', 'src/gitlab', 'src/secrets'],
@@ -129,7 +130,7 @@ export default tseslint.config(
     },
   },
   // One rule name holds one list per file, so each of these blocks names files that no other one does.
-  restricted(['src/{domain,egress,gitlab,secrets}/**', 'src/config.ts'], [noTemporal, noPostgres]),
+  restricted(['src/{domain,egress,git,gitlab,secrets}/**', 'src/config.ts'], [noTemporal, noPostgres]),
   restricted(['src/database/**'], [noTemporal]),
   restricted(['workflows/**'], [onlyTypesOfActivities, noPostgres]),
   restricted(
