@@ -35,7 +35,10 @@ export function createGitlabRuns({ db }: { db: ForgeflowDatabase }) {
     /** @returns the run's counts as the records have them: exact, whatever died meanwhile */
     async closeGitlabRun({ runId, at, single, interruption, error }: RunClosing): Promise<InstallResult> {
       const counts = await countOutcomes(db, runId);
-      const remaining = single ? 0 : await countDueHooks(db, { runId, at: new Date(at) });
+      const seenTo = Object.values(counts).reduce((sum, count) => sum + count, 0);
+      const remaining = single
+        ? Number(interruption !== null && seenTo === 0)
+        : await countDueHooks(db, { runId, at: new Date(at) });
       const retryAt = interruption?.retryAt ?? null;
       const endedEarly = interruption?.endedEarly ?? null;
       await finishRun(db, runId, {

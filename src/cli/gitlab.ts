@@ -69,8 +69,9 @@ function renderListing({ listed, added, endedEarly, retryAt }: ListingResult): s
 
 function renderEnd(result: InstallResult): string {
   const { remaining, endedEarly, retryAt } = result;
-  if (endedEarly !== null)
-    return pc.yellow(`${why(endedEarly, retryAt)} ${remaining} repositories are still to be done.`);
+  if (endedEarly !== null) return pc.yellow(`${why(endedEarly, retryAt)} Webhooks still to be done: ${remaining}.`);
+  if (result.blocked > 0)
+    return pc.yellow(`Done; of the webhooks looked at, ${result.blocked} cannot be there, see below.`);
   if (result.failed > 0) return pc.yellow(`Done; ${result.failed} failed, and the next run tries them again.`);
   return pc.green('Done: every webhook that can be is in place.');
 }

@@ -14,6 +14,9 @@ import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
 export const INSTALL_SCHEDULE = 'installGitLabWebhooks';
 
+/** The note of a schedule that we paused ourselves; any other is somebody's own. */
+const NO_GITLAB = 'GITLAB_URL is not set';
+
 /** By which we know a schedule for ours, also one that is no longer in the code. */
 const OURS = { managedBy: 'forgeflow' };
 
@@ -50,7 +53,7 @@ function schedulesOf(config: Config): Schedule[] {
         overlap: ScheduleOverlapPolicy.SKIP, // never two runs at once
         catchupWindow: '1 minute', // what was missed while Temporal was away needs no run of its own
       },
-      obstacle: config.gitlabUrl === undefined ? 'GITLAB_URL is not set' : null,
+      obstacle: config.gitlabUrl === undefined ? NO_GITLAB : null,
     },
   ];
 }
@@ -81,7 +84,7 @@ async function syncSchedule(client: Client, { id, obstacle, ...options }: Schedu
   }
   const handle = client.schedule.getHandle(id);
   const before = await handle.describe();
-  const pausedByUs = before.state.paused && isObstacle(before.state.note);
+  const pausedByUs = before.state.paused && before.state.note === NO_GITLAB;
   const pausedByHand = before.state.paused && !pausedByUs;
   await handle.update(() => ({ ...options, state: pausedByHand ? before.state : state }));
   const after = await handle.describe();
@@ -90,10 +93,6 @@ async function syncSchedule(client: Client, { id, obstacle, ...options }: Schedu
     change: isDeepStrictEqual(definitionOf(before), definitionOf(after)) ? 'unchanged' : 'updated',
     paused: after.state.paused ? (after.state.note ?? 'paused') : null,
   };
-}
-
-function isObstacle(note: string | undefined): boolean {
-  return note?.endsWith(' is not set') === true;
 }
 
 /** As plain values: the server puts the keys of its maps in any order. */

@@ -47,13 +47,16 @@ test('a second sync changes nothing, and one with another cron does', async () =
   expect((await schedule().describe()).spec.calendars?.[0]?.hour).toEqual([{ start: 4, end: 4, step: 1 }]);
 });
 
-test('one that an operator paused stays paused, with the note', async () => {
-  await syncSchedules(client, settings());
-  await schedule().pause('GitLab moves house');
-  expect(await syncSchedules(client, settings({ GITLAB_INSTALL_CRON: '5 4 * * *' }))).toEqual([
-    { schedule: INSTALL_SCHEDULE, change: 'updated', paused: 'GitLab moves house' },
-  ]);
-});
+test.each(['GitLab moves house', 'the new token is not set'])(
+  'one that an operator paused stays paused, with the note: %s',
+  async (note) => {
+    await syncSchedules(client, settings());
+    await schedule().pause(note);
+    expect(await syncSchedules(client, settings({ GITLAB_INSTALL_CRON: '5 4 * * *' }))).toEqual([
+      { schedule: INSTALL_SCHEDULE, change: 'updated', paused: note },
+    ]);
+  },
+);
 
 test('without a GITLAB_URL it is paused, says so, and runs once there is one', async () => {
   const without = loadConfig({}, tmpdir());

@@ -56,3 +56,12 @@ test('a run that failed says why in its details', async () => {
   expect(await shown(handle)).toMatchObject({ state: 'failed' });
   expect((await shown(handle)).details).toContain('failed: there is no repository acme/nothing that our account sees');
 });
+
+test('G4: a run for one repository that a rate limit ends says that this one is still to be done', async () => {
+  const { gitlab } = world;
+  const [project] = await renew(world, 1);
+  gitlab.rateLimit.refuse({ forSeconds: 60 });
+  const { result } = await world.start({ repository: project?.path ?? '' });
+  expect(await result).toMatchObject({ endedEarly: 'rate_limited', installed: 0, remaining: 1 });
+  gitlab.rateLimit.allow();
+});
