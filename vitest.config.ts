@@ -6,8 +6,6 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     // Most files bring up a Temporal server and workers of their own; more at once than the cores hold only makes them slow.
     maxWorkers: 2,
-    // Files share their process: loading Temporal's SDK anew for each cost more than a quarter of the whole.
-    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

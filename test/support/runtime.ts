@@ -3,7 +3,7 @@ import { installRuntime } from '../../src/temporal/worker.ts';
 
 let installed = false;
 
-/** Temporal's runtime, of which a process has one; test files share their processes. */
+/** Temporal's runtime, of which a process has one. */
 export function ensureRuntime(): void {
   if (!installed) installRuntime(createLogger('error'), undefined);
   installed = true;
