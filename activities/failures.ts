@@ -1,6 +1,8 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { ConfigError } from '../src/config.ts';
-import type { GitlabError } from '../src/gitlab/errors.ts';
+import { ConfigError } from '../src/config.ts';
+import { Refusal } from '../src/domain/refusal.ts';
+import { GitError } from '../src/git/git-error.ts';
+import { GitlabError } from '../src/gitlab/errors.ts';
 
 /**
  * A fault of ours while a delivery was attempted: Temporal tries again, without using up the delivery's attempts.
@@ -42,6 +44,30 @@ export function hookIsBusy(): ApplicationFailure {
 export function gitlabHooksRetry(error: unknown): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   return ApplicationFailure.create({ type: 'GitLabHooksRetry', message: sentenceOf(error) });
+}
+
+/** A job that no further attempt can do: it is dead at once. @param message one sentence, without secrets */
+export function permanentFailure(message: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'JobImpossible', nonRetryable: true, message });
+}
+
+/**
+ * What an attempt at a job came to that did not get through. Bad payloads, repositories that are gone and clones that a fresh
+ * one did not mend are permanent; anything else is tried again. The error itself is not attached: it may carry a token.
+ */
+export function jobFailure(error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  if (error instanceof ConfigError) return settingMissing(error);
+  if (error instanceof Refusal) return permanentFailure(error.message);
+  if (error instanceof GitError && (error.kind === 'not_found' || error.kind === 'corrupt'))
+    return permanentFailure(error.message);
+  const isOurs = error instanceof GitError || error instanceof GitlabError;
+  return ApplicationFailure.create({ type: 'JobFailed', message: isOurs ? error.message : sentenceOf(error) });
+}
+
+/** A fault of ours while old deliveries were deleted; what is left of them is deleted then. */
+export function sweepRetry(error: unknown): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'SweepRetry', message: sentenceOf(error) });
 }
 
 function sentenceOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
 import type { HookEvent } from './domain/hook-events.ts';
 import { readRunningServices } from './running-services.ts';
@@ -24,6 +24,14 @@ export interface Config {
   readonly webUiUrl: string | undefined;
   /** Where `forgeflow dev` keeps its data; an absolute path. */
   readonly home: string;
+  /** Where clones are kept; an absolute path. */
+  readonly storageDirectory: string;
+  /** Jobs with a clone that a worker has in hand at once. */
+  readonly gitConcurrency: number;
+  /** Certificates that git trusts, where those of the system will not do. */
+  readonly gitCaFile: string | undefined;
+  /** Where programs are found. */
+  readonly programPath: string | undefined;
   /** Base64 of the 32 bytes that seal secrets in Postgres. */
   readonly secretsKey: string | undefined;
   readonly egressConcurrency: number;
@@ -32,6 +40,8 @@ export interface Config {
   /** Failures in a row that trip a subscription's circuit breaker. */
   readonly breakerFailures: number;
   readonly deliveryTimeoutMs: number;
+  /** What is over is kept for so many days, of 24 hours. */
+  readonly deliveryRetentionDays: number;
   /** Networks (CIDR) or single addresses that deliveries may reach although they are not public. */
   readonly deliveryAllowedNetworks: readonly string[];
   readonly deliveryProxy: string | undefined;
@@ -81,11 +91,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     temporalEnv: usesDevTemporal ? { ...temporalEnv, TEMPORAL_ADDRESS: dev.temporalAddress } : temporalEnv,
     webUiUrl: usesDevTemporal ? (dev.webUiUrl ?? undefined) : undefined,
     home,
+    storageDirectory: resolve(directory, set.STORAGE_DIR ?? join(home, 'storage')),
+    gitConcurrency: set.GIT_CONCURRENCY,
+    gitCaFile: set.GIT_SSL_CAINFO,
+    programPath: env['PATH'],
     secretsKey: set.SECRETS_KEY ?? (set.DATABASE_URL === undefined ? dev?.secretsKey : undefined),
     egressConcurrency: set.EGRESS_CONCURRENCY,
     egressConcurrencyPerSubscription: set.EGRESS_CONCURRENCY_PER_SUBSCRIPTION ?? Math.ceil(set.EGRESS_CONCURRENCY / 4),
     breakerFailures: set.BREAKER_FAILURES,
     deliveryTimeoutMs: set.DELIVERY_TIMEOUT_MS,
+    deliveryRetentionDays: set.DELIVERY_RETENTION_DAYS,
     deliveryAllowedNetworks: set.DELIVERY_ALLOWED_NETWORKS,
     deliveryProxy: set.DELIVERY_PROXY,
     logLevel: set.LOG_LEVEL,

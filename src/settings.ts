@@ -61,6 +61,9 @@ function isNetwork(text: string): boolean {
 export const settings = z.object({
   DATABASE_URL: optional(url(['postgres:', 'postgresql:'])),
   FORGEFLOW_HOME: z.preprocess(blankIsAbsent, z.string().default('.forgeflow')),
+  STORAGE_DIR: optional(z.string()),
+  GIT_CONCURRENCY: integer(1, 64, 2),
+  GIT_SSL_CAINFO: optional(z.string()),
   SECRETS_KEY: optional(
     z
       .string()
@@ -72,6 +75,10 @@ export const settings = z.object({
   EGRESS_CONCURRENCY: integer(1, 1000, 10),
   EGRESS_CONCURRENCY_PER_SUBSCRIPTION: optional(wholeNumber(1, 1000)),
   BREAKER_FAILURES: integer(1, 1000, 5),
+  DELIVERY_RETENTION_DAYS: z.preprocess(
+    blankIsAbsent,
+    z.coerce.number('it is not a number').positive('it is not above 0').max(36_500, 'it is above 36500').default(30),
+  ),
   // An attempt must end, and be written down, within the two minutes that Temporal gives the activity.
   DELIVERY_TIMEOUT_MS: integer(100, 60_000, 10_000),
   DELIVERY_ALLOWED_NETWORKS: z

@@ -3,12 +3,16 @@ import type { ForgeflowDatabase } from './connection.ts';
 import * as webhookDelivery from './migrations/20261124-webhook-delivery.ts';
 import * as eventBus from './migrations/20261125-event-bus.ts';
 import * as gitlabWebhooks from './migrations/20261126-gitlab-webhooks.ts';
+import * as jobs from './migrations/20261127-jobs.ts';
+import * as retention from './migrations/20261127-retention.ts';
 
 // Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
 const MIGRATIONS: Record<string, Migration> = {
   '20261124-webhook-delivery': webhookDelivery,
   '20261125-event-bus': eventBus,
   '20261126-gitlab-webhooks': gitlabWebhooks,
+  '20261127-jobs': jobs,
+  '20261127-retention': retention,
 };
 
 export interface AppliedMigration {

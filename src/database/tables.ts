@@ -2,6 +2,10 @@ import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kys
 import type { DeliveryState } from '../domain/delivery.ts';
 import type { AlertStatus, HookOutcome, HookState } from '../domain/hook-state.ts';
 import type { EndedEarly, OutcomeCounts } from '../domain/install-run.ts';
+import type { MergeRequestState } from '../domain/merge-request.ts';
+import type { MergeState } from '../domain/merge-state.ts';
+import type { ReviewDecision } from '../domain/review-decision.ts';
+import type { StatusState } from '../domain/status-rollup.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 
 /** Set by the database when left out; a `Date` when read. */
@@ -20,6 +24,9 @@ export interface Tables {
   gitlab_listings: GitlabListingTable;
   gitlab_hooks: GitlabHookTable;
   gitlab_runs: GitlabRunTable;
+  merge_requests: MergeRequestTable;
+  job_events: JobEventTable;
+  job_requests: JobRequestTable;
 }
 
 /** The outbox too: an event is published by being stored, and dispatched once its deliveries are. */
@@ -79,6 +86,70 @@ export interface RepositoryTable {
   /** The group that it was listed in. */
   group_id: number | null;
   last_seen_at: Date;
+  created_at: Created;
+  /** Since when it is cloned, indexed and looked after; null: it only has a webhook. */
+  tracked_at: Date | null;
+  /** Null where it has no commits, or before it was first looked at. */
+  default_branch: string | null;
+  /** Of the default branch, when a job last saw it. */
+  head_sha: string | null;
+  /** Null: as GitLab's own rules say, and where it has none, one. */
+  required_approvals: number | null;
+  /** When its clone was last brought up to date, and what that takes on disk. */
+  fetched_at: Date | null;
+  clone_bytes: ColumnType<string | null, number | null, number | null>;
+}
+
+/** Of tracked repositories. */
+export interface MergeRequestTable {
+  id: GeneratedAlways<number>;
+  repository_id: number;
+  gitlab_id: GitlabId;
+  iid: number;
+  title: string;
+  source_branch: string;
+  target_branch: string;
+  /** Where its head branch is; null where that fork is gone. */
+  source_gitlab_project_id: ColumnType<string | null, number | null, number | null>;
+  head_sha: string | null;
+  is_draft: boolean;
+  state: MergeRequestState;
+  /** GitLab's ids of those asked for a review. */
+  reviewers: ColumnType<string[] | null, number[] | null, number[] | null>;
+  /** By GitLab's clock, for what overtakes one another. */
+  gitlab_updated_at: Date | null;
+  /** Grows with all that its mergeability depends on. */
+  revision: Generated<number>;
+  merge_state: Generated<MergeState>;
+  mergeable: boolean | null;
+  rebaseable: boolean | null;
+  ahead: number | null;
+  behind: number | null;
+  changed_files: number | null;
+  additions: number | null;
+  deletions: number | null;
+  /** The commits that was computed from. */
+  computed_head: string | null;
+  computed_base: string | null;
+  mergeability_at: Date | null;
+  review_decision: ReviewDecision | null;
+  status_rollup: StatusState | null;
+  decided_head: string | null;
+  /** Null: neither of the two is known yet. */
+  decided_at: Date | null;
+  created_at: Created;
+}
+
+/** Events of GitLab that nobody has read yet for what they mean to jobs. */
+export interface JobEventTable {
+  event_id: string;
+}
+
+/** Jobs that Temporal is still to be told of. */
+export interface JobRequestTable {
+  id: GeneratedAlways<string>;
+  kind: string;
+  payload: JSONColumnType<Record<string, number>>;
   created_at: Created;
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { jobWorkflowId, WORKFLOW_ID_LIMIT } from '../../src/domain/job-id.ts';
-import { parseJob } from '../../src/domain/job-kinds.ts';
+import { parseJob } from '../../src/domain/job.ts';
 import { Refusal } from '../../src/domain/refusal.ts';
 import { refusalOf } from '../support/refusal-of.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import { isJobKind, type Job, JOB_KINDS, type JobKind, type JobPayload, parseJob } from '../../src/domain/job-kinds.ts';
+import { type Job, type JobPayload, parseJob } from '../../src/domain/job.ts';
+import { isJobKind, JOB_KINDS, type JobKind } from '../../src/domain/job-kinds.ts';
 import { Refusal } from '../../src/domain/refusal.ts';
 import { refusalOf } from '../support/refusal-of.ts';
 
@@ -8,11 +9,16 @@ const KINDS = Object.keys(JOB_KINDS) as JobKind[];
 
 describe('the registry', () => {
   test('J1, J5: the kinds, each with what there is to know of it', () => {
-    expect(KINDS).toEqual(['recompute_mergeability', 'recompute_review_decision', 'reindex_search']);
+    expect(KINDS).toEqual([
+      'recompute_mergeability',
+      'recompute_review_decision',
+      'reindex_search',
+      'sync_merge_requests',
+    ]);
     for (const kind of KINDS) {
       expect(kind).toMatch(/^[a-z]+(_[a-z]+)*$/);
       expect(JOB_KINDS[kind].description).toMatch(/^[A-Z].*[^.]$/);
-      expect(['git', 'forgeflow']).toContain(JOB_KINDS[kind].queue);
+      expect(['git', 'gitlab']).toContain(JOB_KINDS[kind].queue);
       // The ids of other workflows begin with these.
       expect(['delivery', 'test']).not.toContain(kind);
     }
@@ -30,7 +36,7 @@ describe('the registry', () => {
     const { message, field } = refusalOf(() => parseJob(kind, {}));
     expect(field).toBe('kind');
     expect(message).toBe(
-      `kind: there is no ${JSON.stringify(kind)}; there are recompute_mergeability, recompute_review_decision, reindex_search`,
+      `kind: there is no ${JSON.stringify(kind)}; there are recompute_mergeability, recompute_review_decision, reindex_search, sync_merge_requests`,
     );
   });
 

@@ -1,0 +1,86 @@
+import { lookup } from 'node:dns/promises';
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { type Config, ConfigError, required } from '../src/config.ts';
+import type { ForgeflowDatabase } from '../src/database/connection.ts';
+import { recordClone } from '../src/database/tracked-repositories.ts';
+import type { Clone } from '../src/git/clone.ts';
+import { Clones } from '../src/git/clones.ts';
+import type { Remote } from '../src/git/credentials.ts';
+import { createGit } from '../src/git/git.ts';
+
+/** A tracked repository: our id, and its path in GitLab. */
+export interface ClonedRepository {
+  id: number;
+  path: string;
+}
+
+/** The clones of this machine, brought up to date before they are used. */
+export interface JobClones {
+  /**
+   * Does the work with the clone as GitLab has it now; where the clone turns out to be broken, once more with a fresh one.
+   * @throws GitError, ConfigError that names the setting, and what the work throws
+   */
+  use<T>(repository: ClonedRepository, work: (clone: Clone) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** Takes the clone of a repository away; nothing happens where there is none. @throws GitError */
+  remove(id: number): Promise<void>;
+}
+
+export function createJobClones(config: Config, db: ForgeflowDatabase): JobClones {
+  let opened: Promise<Clones> | undefined;
+
+  /** One for the process: those who want the same repository share a fetch. */
+  async function clones(): Promise<Clones> {
+    // Git is looked for when it is first needed: a worker without it serves everything else.
+    opened ??= createGit({ path: config.programPath, caFile: config.gitCaFile }).then(
+      (git) => new Clones(git, config.storageDirectory),
+    );
+    return opened.catch((error: unknown) => {
+      opened = undefined; // whoever installs it need not restart the worker
+      throw error;
+    });
+  }
+
+  return {
+    async use({ id, path }, work, signal) {
+      const remote = await remoteOf(config, path);
+      const all = await clones();
+      const recorded = async (clone: Clone) => {
+        await recordClone(db, id, await all.sizeBytes(id));
+        return work(clone);
+      };
+      return all.use(id, remote, recorded, { signal });
+    },
+    async remove(id) {
+      await (await clones()).remove(id);
+    },
+  };
+}
+
+/** @throws ConfigError that names the setting */
+async function remoteOf(config: Config, path: string): Promise<Remote> {
+  const gitlabUrl = required('GITLAB_URL', config.gitlabUrl, 'it is not set, so there is nothing to clone from');
+  const token = required('GITLAB_TOKEN', config.gitlabToken, 'it is not set; git needs it to clone');
+  const url = new URL(gitlabUrl);
+  const allowHttp = url.protocol === 'http:' && (await isInNetworks(url.hostname, config.deliveryAllowedNetworks));
+  if (url.protocol === 'http:' && !allowHttp) {
+    throw new ConfigError(
+      'GITLAB_URL',
+      'git would show its token to all on the way of plain HTTP; use https, or name its network in DELIVERY_ALLOWED_NETWORKS',
+    );
+  }
+  return { url: `${gitlabUrl}/${path.split('/').map(encodeURIComponent).join('/')}.git`, token, allowHttp };
+}
+
+/** Whether all addresses of that host lie in networks that somebody has opened. */
+async function isInNetworks(host: string, networks: readonly string[]): Promise<boolean> {
+  const open = new BlockList();
+  for (const network of networks) {
+    const [address = '', bits] = network.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (bits === undefined) open.addAddress(address, family);
+    else open.addSubnet(address, Number(bits), family);
+  }
+  const name = host.replace(/^\[|\]$/g, '');
+  const addresses = isIP(name) === 0 ? await lookup(name, { all: true }) : [{ address: name, family: isIP(name) }];
+  return addresses.every(({ address, family }) => open.check(address, family === 6 ? 'ipv6' : 'ipv4'));
+}

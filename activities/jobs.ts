@@ -1,0 +1,49 @@
+import { Context } from '@temporalio/activity';
+import { JOB_KINDS, type JobKind, type JobQueue } from '../src/domain/job-kinds.ts';
+import { type JobPayload, parseJob } from '../src/domain/job.ts';
+import { jobFailure } from './failures.ts';
+import type { JobContext, JobOutcome } from './job-context.ts';
+
+type JobHandler<Kind extends JobKind> = (payload: JobPayload<Kind>, context: JobContext) => Promise<JobOutcome>;
+/** What does the jobs: one for each kind. */
+export type JobHandlers = { [Kind in JobKind]: JobHandler<Kind> };
+
+/** The payload as it came in, whoever started the workflow. */
+type JobActivity = (payload: unknown) => Promise<JobOutcome>;
+/** One activity for each kind, by the kind's name. */
+export type JobActivities = Record<JobKind, JobActivity>;
+
+/** Well below the heartbeat timeout of workflows/proxies.ts. */
+const HEARTBEAT_MS = 4_000;
+
+/** The jobs' activities, by the task queue that serves them. */
+export function createJobs(handlers: JobHandlers): Record<JobQueue, Partial<JobActivities>> {
+  const activities: Record<JobQueue, Partial<JobActivities>> = { git: {}, gitlab: {} };
+  for (const kind of Object.keys(JOB_KINDS) as JobKind[]) {
+    activities[JOB_KINDS[kind].queue][kind] = async (payload) => runJob(kind, handlers[kind] as AnyHandler, payload);
+  }
+  return activities;
+}
+
+type AnyHandler = (payload: JobPayload, context: JobContext) => Promise<JobOutcome>;
+
+/**
+ * Shows Temporal that this worker lives, and ends when Temporal wants it to.
+ * @throws ApplicationFailure, see `jobFailure`
+ */
+async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promise<JobOutcome> {
+  const context = Context.current();
+  const signal = context.cancellationSignal;
+  const pulse = setInterval(() => {
+    context.heartbeat();
+  }, HEARTBEAT_MS);
+  try {
+    return await handle(parseJob(kind, given).payload, { signal });
+  } catch (error) {
+    // Cancelled is only what somebody wanted cancelled; a worker that stops leaves its job to another.
+    if (context.cancellationDetails?.cancelRequested) throw signal.reason as Error;
+    throw jobFailure(error);
+  } finally {
+    clearInterval(pulse);
+  }
+}
