@@ -138,11 +138,7 @@ export default tseslint.config(
   restricted(['src/{domain,egress,git,gitlab,secrets}/**', 'src/config.ts'], [noTemporal, noPostgres]),
   restricted(['src/database/**'], [noTemporal]),
   restricted(['workflows/**'], [onlyTypesOfActivities, noPostgres]),
-  restricted(
-    ['activities/**', 'src/{temporal,ingress,metrics}/**', 'src/*.ts'],
-    [noPostgres],
-    ['src/config.ts'],
-  ),
+  restricted(['activities/**', 'src/{temporal,ingress,metrics}/**', 'src/*.ts'], [noPostgres], ['src/config.ts']),
   restricted(['src/{client,cli}/**'], [noPostgres, temporalLater]),
   {
     files: sources.map((room) => `${room}/**`),

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ForgeflowClient } from '../client/forgeflow-client.ts';
+import type { ForgeflowClient } from '../client/forgeflow-client.ts';
 
 /** What every command understands. */
 export interface CommonOptions {
@@ -23,6 +23,7 @@ export function collect(value: string, previous: string[] = []): string[] {
 
 /** Lends a client out and closes it whatever happens. */
 export async function withClient<T>(work: (client: ForgeflowClient) => Promise<T>): Promise<T> {
+  const { ForgeflowClient } = await import('../client/forgeflow-client.ts');
   const client = await ForgeflowClient.connect();
   try {
     return await work(client);

@@ -1,9 +1,5 @@
 import type { Command } from 'commander';
 import { loadConfig, required } from '../config.ts';
-import { openDatabase } from '../database/connection.ts';
-import { migrateDown, migrateUp } from '../database/migrate.ts';
-import { connectClient } from '../temporal/connection.ts';
-import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { addCommand, type CommonOptions } from './command.ts';
 import { print } from './output.ts';
 
@@ -12,6 +8,8 @@ export function addMigrateCommand(program: Command): void {
     .option('--down', 'take the newest migration back instead, with all data of its tables')
     .action(async (options: CommonOptions & { down?: boolean }) => {
       const config = loadConfig();
+      const { openDatabase } = await import('../database/connection.ts');
+      const { migrateDown, migrateUp } = await import('../database/migrate.ts');
       const db = openDatabase(required('DATABASE_URL', config.databaseUrl));
       try {
         const migrations = await (options.down ? migrateDown(db) : migrateUp(db));
@@ -30,6 +28,8 @@ export function addMigrateCommand(program: Command): void {
 }
 
 async function registerIn(config: ReturnType<typeof loadConfig>): Promise<string[]> {
+  const { connectClient } = await import('../temporal/connection.ts');
+  const { registerSearchAttributes } = await import('../temporal/search-attributes.ts');
   const client = await connectClient(config);
   try {
     return await registerSearchAttributes(client);

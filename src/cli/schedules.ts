@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadConfig } from '../config.ts';
-import { connectClient } from '../temporal/connection.ts';
-import { type ScheduleChange, syncSchedules } from '../temporal/schedules.ts';
+import type { ScheduleChange } from '../temporal/schedules.ts';
 import { addCommand, type CommonOptions } from './command.ts';
 import { print, table } from './output.ts';
 
@@ -11,6 +10,8 @@ export function addScheduleCommands(program: Command): void {
   addCommand(noun, 'sync', "make Temporal's schedules those of this version and these settings").action(
     async (options: CommonOptions) => {
       const config = loadConfig();
+      const { connectClient } = await import('../temporal/connection.ts');
+      const { syncSchedules } = await import('../temporal/schedules.ts');
       const client = await connectClient(config);
       try {
         print(await syncSchedules(client, config), options, render);

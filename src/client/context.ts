@@ -8,7 +8,8 @@ import type { Sealer } from '../secrets/sealer.ts';
 export interface ClientContext {
   config: Config;
   db: ForgeflowDatabase;
-  temporal: Client;
+  /** Made, and the SDK loaded, when it is first read. */
+  readonly temporal: Client;
   sealer: Sealer;
   guard: AddressGuard;
 }

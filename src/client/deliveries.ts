@@ -15,7 +15,6 @@ import { findSubscription } from '../database/subscriptions.ts';
 import { CANCELLED_DETAIL, type DeliveryState } from '../domain/delivery.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import { reach } from '../temporal/connection.ts';
-import { wakeDelivery, wakeOrStartDelivery } from '../temporal/deliveries.ts';
 import type { ClientContext } from './context.ts';
 
 /** One event on its way to one subscription. Times are ISO 8601, absent is null. */
@@ -94,9 +93,11 @@ export class Deliveries {
     const state = await this.#state(id);
     if (state !== 'pending')
       throw new Refusal('conflict', `delivery ${id} is ${state}, not pending; "redeliver" queues it again`);
-    const { db, temporal } = this.#context;
+    const { db } = this.#context;
     const delivery = await pendingDelivery(db, id);
     if (delivery !== undefined) {
+      const { temporal } = this.#context;
+      const { wakeOrStartDelivery } = await import('../temporal/deliveries.ts');
       await reach(temporal);
       await nominateProbe(db, id); // an open circuit breaker does not hold up who knows better
       await wakeOrStartDelivery(temporal, delivery);
@@ -140,12 +141,13 @@ export class Deliveries {
 
   /** @throws Refusal `conflict` when it is over */
   async cancel(id: string): Promise<Delivery> {
-    const { db, temporal } = this.#context;
+    const { db } = this.#context;
     const state = await this.#state(id);
     if (!(await endDelivery(db, id, 'cancelled', CANCELLED_DETAIL))) {
       throw new Refusal('conflict', `delivery ${id} is ${state}; only a pending one can be cancelled`);
     }
-    await wakeDelivery(temporal, id);
+    const { wakeDelivery } = await import('../temporal/deliveries.ts');
+    await wakeDelivery(this.#context.temporal, id);
     return this.show(id);
   }
 

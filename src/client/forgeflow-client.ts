@@ -5,7 +5,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createAddressGuard } from '../egress/address-guard.ts';
 import type { InstallResult } from '../domain/install-run.ts';
 import { createSealer } from '../secrets/sealer.ts';
-import { connectClientLater } from '../temporal/connection.ts';
+import { LateClient } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
 import { readStatus, type SystemStatus } from './status.ts';
@@ -26,9 +26,17 @@ export class ForgeflowClient {
   readonly deliveries: Deliveries;
   readonly gitlab: Gitlab;
   readonly #context: ClientContext;
+  readonly #temporal: LateClient;
 
-  private constructor(context: ClientContext) {
+  private constructor(parts: Omit<ClientContext, 'temporal'>, temporal: LateClient) {
+    const context: ClientContext = {
+      ...parts,
+      get temporal() {
+        return temporal.client;
+      },
+    };
     this.#context = context;
+    this.#temporal = temporal;
     this.subscriptions = new Subscriptions(context);
     this.deliveries = new Deliveries(context);
     this.gitlab = new Gitlab(context);
@@ -50,10 +58,10 @@ export class ForgeflowClient {
       config.secretsKey,
       'it is not set; it must be the key that the workers have',
     );
-    const temporal = connectClientLater(config);
+    const temporal = new LateClient(config);
     const guard = createAddressGuard(config.deliveryAllowedNetworks);
     const sealer = createSealer(secretsKey);
-    return new ForgeflowClient({ config, db: openDatabase(databaseUrl), temporal, sealer, guard });
+    return new ForgeflowClient({ config, db: openDatabase(databaseUrl), sealer, guard }, temporal);
   }
 
   /** The Temporal client, for whatever is not here. */
@@ -77,6 +85,6 @@ export class ForgeflowClient {
 
   async close(): Promise<void> {
     await this.#context.db.destroy();
-    await this.#context.temporal.connection.close();
+    await this.#temporal.close();
   }
 }

@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, WorkflowFailedError } from '@temporalio/client';
-import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import type { Client } from '@temporalio/client';
 import { countHooks, listGroupHooks, listHookReasons } from '../database/gitlab-status.ts';
 import { type GitlabRun, lastRun, readProgress } from '../database/gitlab-runs.ts';
 import type { BlockedState, HookState } from '../domain/hook-state.ts';
 import type { InstallResult, ListingResult } from '../domain/install-run.ts';
-import { invalid, Refusal } from '../domain/refusal.ts';
+import { invalid } from '../domain/refusal.ts';
 import { reach } from '../temporal/connection.ts';
-import { startInstallation, startInstallationOf, startListing } from '../temporal/gitlab.ts';
-import { describeSchedules, INSTALL_SCHEDULE } from '../temporal/schedules.ts';
 import type { ClientContext } from './context.ts';
 
 /** How far a run has come. */
@@ -79,6 +76,8 @@ export class Gitlab {
     if (repository?.trim() === '') throw invalid('repository', 'it is empty');
     const { temporal, config } = this.#context;
     await reach(temporal);
+    const { startInstallation, startInstallationOf } = await import('../temporal/gitlab.ts');
+    const { resultOf } = await import('../temporal/run-result.ts');
     const { handle, runId } = await (repository === undefined
       ? startInstallation(temporal, config)
       : startInstallationOf(temporal, repository));
@@ -96,6 +95,8 @@ export class Gitlab {
   async sync(): Promise<ListingResult> {
     const { temporal } = this.#context;
     await reach(temporal);
+    const { startListing } = await import('../temporal/gitlab.ts');
+    const { resultOf } = await import('../temporal/run-result.ts');
     return resultOf((await startListing(temporal)).handle);
   }
 
@@ -141,27 +142,13 @@ async function nextRun(temporal: Client): Promise<string | null> {
   } catch {
     return null;
   }
+  const { describeSchedules, INSTALL_SCHEDULE } = await import('../temporal/schedules.ts');
   const schedules = await describeSchedules(temporal);
   return schedules.find(({ schedule }) => schedule === INSTALL_SCHEDULE)?.nextRunAt ?? null;
 }
 
 const REASONS_SHOWN = 10;
 const LOOK_MS = 250;
-
-/** Of a run that failed, its reason becomes the error: what Temporal wraps it in tells a user nothing. */
-async function resultOf<R>(handle: { result(): Promise<R> }): Promise<R> {
-  try {
-    return await handle.result();
-  } catch (error) {
-    if (!(error instanceof WorkflowFailedError)) throw error;
-    const cause = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;
-    if (cause instanceof ApplicationFailure && cause.type === 'NotInGitLab')
-      throw new Refusal('not_found', cause.message);
-    if (cause instanceof TimeoutFailure)
-      throw new Error('the run took too long for a worker to end it; see the Web UI');
-    throw new Error(cause?.message ?? 'the run failed; see the Web UI');
-  }
-}
 
 function shown({ startedAt, finishedAt, retryAt, ...run }: GitlabRun): LastRun {
   return {

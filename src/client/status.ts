@@ -1,23 +1,16 @@
 import type { Client } from '@temporalio/client';
-import proto from '@temporalio/proto';
 import { countDeliveries, readDeliveryBacklog } from '../database/deliveries.ts';
 import { readEventBacklog } from '../database/events.ts';
 import { countSubscriptions, listTripped } from '../database/subscriptions.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
 import { SUBSCRIPTION_STATES, type SubscriptionState } from '../domain/subscription.ts';
 import { reach } from '../temporal/connection.ts';
-import { describeSchedules, type ScheduleStatus } from '../temporal/schedules.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE, type TaskQueue } from '../temporal/task-queues.ts';
+import type { QueueStatus } from '../temporal/queue-status.ts';
+import type { ScheduleStatus } from '../temporal/schedules.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE } from '../temporal/task-queues.ts';
 import type { ClientContext } from './context.ts';
 
-export interface QueueStatus {
-  queue: TaskQueue;
-  kind: 'workflow' | 'activity';
-  /** Worker processes that asked for work lately. */
-  workers: number;
-  /** Tasks that wait for a worker, as the server estimates. */
-  backlog: number;
-}
+export type { QueueStatus };
 
 /** What is stored and not under way yet. Times are ISO 8601, absent is null. */
 export interface Backlog {
@@ -89,30 +82,18 @@ async function readTemporal(temporal: Client): Promise<{ queues: QueueStatus[]; 
   } catch {
     return null;
   }
+  const [{ describeQueue }, { describeSchedules }] = await Promise.all([
+    import('../temporal/queue-status.ts'),
+    import('../temporal/schedules.ts'),
+  ]);
   const [schedules, ...queues] = await Promise.all([
     describeSchedules(temporal),
-    readQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
-    readQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
-    readQueue(temporal, EGRESS_QUEUE, 'activity'),
-    readQueue(temporal, GITLAB_QUEUE, 'activity'),
+    describeQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
+    describeQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
+    describeQueue(temporal, EGRESS_QUEUE, 'activity'),
+    describeQueue(temporal, GITLAB_QUEUE, 'activity'),
   ]);
   return { queues, schedules };
-}
-
-async function readQueue(client: Client, queue: TaskQueue, kind: QueueStatus['kind']): Promise<QueueStatus> {
-  const types = proto.temporal.api.enums.v1.TaskQueueType;
-  const { pollers, stats } = await client.workflowService.describeTaskQueue({
-    namespace: client.options.namespace,
-    taskQueue: { name: queue },
-    taskQueueType: kind === 'workflow' ? types.TASK_QUEUE_TYPE_WORKFLOW : types.TASK_QUEUE_TYPE_ACTIVITY,
-    reportStats: true,
-  });
-  return {
-    queue,
-    kind,
-    workers: new Set(pollers.map(({ identity }) => identity)).size,
-    backlog: Number(stats?.approximateBacklogCount ?? 0),
-  };
 }
 
 function countsOf<S extends string>(states: readonly S[], counts: { state: S; count: number }[]): Record<S, number> {

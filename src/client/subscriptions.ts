@@ -24,7 +24,6 @@ import {
 import { checkPattern } from '../domain/topic-pattern.ts';
 import { checkTargetUrl } from '../egress/address-guard.ts';
 import { generateSecret } from '../egress/sign.ts';
-import { runTestSend, wakeDeliveriesOf } from '../temporal/deliveries.ts';
 import type { ClientContext } from './context.ts';
 
 /** Times are ISO 8601, absent is null. */
@@ -131,12 +130,12 @@ export class Subscriptions {
 
   /** Sends nothing any more: new events pass it by, and its pending deliveries end as `Webhook deactivated`. */
   async pause(name: string): Promise<Subscription> {
-    const { db, temporal } = this.#context;
+    const { db } = this.#context;
     const { subscription, ended } = await db.transaction().execute(async (transaction) => {
       const row = found(name, await updateSubscription(transaction, name, { state: 'paused', ...CLOSED_BREAKER }));
       return { subscription: row, ended: await endDeliveriesOf(transaction, row.id) };
     });
-    if (ended > 0) await wakeDeliveriesOf(temporal, name);
+    if (ended > 0) await this.#wakeDeliveries(name);
     return present(subscription);
   }
 
@@ -151,9 +150,9 @@ export class Subscriptions {
 
   /** Takes its deliveries and their log along. */
   async delete(name: string): Promise<void> {
-    const { db, temporal } = this.#context;
+    const { db } = this.#context;
     if (!(await deleteSubscription(db, name))) throw missing(name);
-    await wakeDeliveriesOf(temporal, name);
+    await this.#wakeDeliveries(name);
   }
 
   /** The old secret goes on signing beside the new one for 24 h. */
@@ -173,7 +172,9 @@ export class Subscriptions {
 
   /** One request of topic `test.ping`, sent now by a worker, also when paused; nothing is kept of it. */
   async test(name: string): Promise<TestSendResult> {
-    return runTestSend(this.#context.temporal, await this.#find(name));
+    const subscription = await this.#find(name);
+    const { runTestSend } = await import('../temporal/deliveries.ts');
+    return runTestSend(this.#context.temporal, subscription);
   }
 
   /** A delivery of topic `ping`, whatever the subscription's patterns. @throws Refusal `conflict` when it is paused */
@@ -187,6 +188,11 @@ export class Subscriptions {
     await nominateProbe(db, delivery.id); // it is to show whether the receiver is back
     await announceDeliveries(db);
     return { eventId: event.id, deliveryId: delivery.id };
+  }
+
+  async #wakeDeliveries(name: string): Promise<void> {
+    const { wakeDeliveriesOf } = await import('../temporal/deliveries.ts');
+    await wakeDeliveriesOf(this.#context.temporal, name);
   }
 
   async #find(name: string): Promise<SubscriptionRow> {

@@ -1,10 +1,17 @@
-import { Client, Connection } from '@temporalio/client';
+import { createRequire } from 'node:module';
+import type * as ClientSdk from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { type Config, ConfigError } from '../config.ts';
+
+const require = createRequire(import.meta.url);
+/** Temporal's SDK. It takes longer to load than most calls to the database run, so whatever needs no Temporal goes without. */
+const sdk = () => require('@temporalio/client') as typeof ClientSdk;
 
 /** @throws UnreachableError */
 export async function connectClient(config: Config): Promise<Client> {
   const { connectionOptions, namespace = 'default' } = temporalSettings(config);
+  const { Client, Connection } = sdk();
   const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5s' }).catch(() => {
     throw new UnreachableError(connectionOptions.address);
   });
@@ -12,12 +19,31 @@ export async function connectClient(config: Config): Promise<Client> {
 }
 
 /**
- * A client that dials when it is first used: publishing, and all that only Postgres is needed for, goes on while Temporal
- * is away.
+ * A client that is made when it is first asked for and dials when it is first used: publishing, and all that only Postgres
+ * is needed for, goes on while Temporal is away.
  */
-export function connectClientLater(config: Config): Client {
-  const { connectionOptions, namespace = 'default' } = temporalSettings(config);
-  return new Client({ connection: Connection.lazy({ ...connectionOptions, connectTimeout: '5s' }), namespace });
+export class LateClient {
+  readonly #settings: ReturnType<typeof temporalSettings>;
+  #client: Client | undefined;
+
+  /** @throws ConfigError */
+  constructor(config: Config) {
+    this.#settings = temporalSettings(config);
+  }
+
+  get client(): Client {
+    const { Client, Connection } = sdk();
+    const { connectionOptions, namespace = 'default' } = this.#settings;
+    this.#client ??= new Client({
+      connection: Connection.lazy({ ...connectionOptions, connectTimeout: '5s' }),
+      namespace,
+    });
+    return this.#client;
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.connection.close();
+  }
 }
 
 const ANSWER_WITHIN_MS = 5_000;
@@ -31,7 +57,7 @@ export async function reach(client: Client): Promise<void> {
     await client.withDeadline(Date.now() + ANSWER_WITHIN_MS, () => client.workflowService.getSystemInfo({}));
   } catch {
     const { connection } = client;
-    throw new UnreachableError(connection instanceof Connection ? connection.options.address : undefined);
+    throw new UnreachableError(connection instanceof sdk().Connection ? connection.options.address : undefined);
   }
 }
 
