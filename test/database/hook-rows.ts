@@ -19,7 +19,7 @@ const NOW = Date.UTC(2026, 10, 26);
 export const at = (minutes: number) => new Date(NOW + minutes * MINUTE);
 
 export async function emptyHookTables(db: ForgeflowDatabase): Promise<void> {
-  await sql`truncate gitlab_hooks, repositories, gitlab_groups, gitlab_listings, gitlab_runs`.execute(db);
+  await sql`truncate gitlab_hooks, repositories, gitlab_groups, gitlab_listings, gitlab_runs cascade`.execute(db);
 }
 
 let count = 0;
