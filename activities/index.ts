@@ -7,16 +7,17 @@ import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.
 import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
+import { createRetention, type Retention, type RetentionDependencies } from './retention.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
 
-export type ActivityDependencies = DeliveryAttemptsDependencies & GitlabHooksDependencies;
+export type ActivityDependencies = DeliveryAttemptsDependencies & GitlabHooksDependencies & RetentionDependencies;
 
 /** On task queue `egress`. */
 export type EgressActivities = DeliveryAttempts & TestSends;
 /** On task queue `gitlab`. */
 export type GitlabActivities = GitlabHooks & GitlabListing;
 /** On task queue `forgeflow`. */
-export type RecordActivities = DeliveryRecords & GitlabRuns;
+export type RecordActivities = DeliveryRecords & GitlabRuns & Retention;
 
 /** All activities, by the task queue that serves them. */
 export interface Activities {
@@ -27,7 +28,11 @@ export interface Activities {
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
   return {
-    forgeflow: { ...createDeliveryRecords(dependencies), ...createGitlabRuns(dependencies) },
+    forgeflow: {
+      ...createDeliveryRecords(dependencies),
+      ...createGitlabRuns(dependencies),
+      ...createRetention(dependencies),
+    },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
     gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies) },
   };

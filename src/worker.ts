@@ -21,6 +21,7 @@ import { startMetricsServer } from './metrics/server.ts';
 import { createSealer, type Sealer } from './secrets/sealer.ts';
 import { UnreachableError } from './temporal/connection.ts';
 import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
+import { sweepAtStart } from './temporal/schedules.ts';
 import { FORGEFLOW_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
 import {
   createWorkers,
@@ -153,6 +154,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       sealer,
       gate,
       breakerFailures: config.breakerFailures,
+      retentionDays: config.deliveryRetentionDays,
       gitlab,
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
@@ -176,8 +178,10 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
         intervals,
       })
     : undefined;
+  const sweepStarted = relay === undefined ? undefined : sweepAtStart(temporal.client, logger);
   const done = running.done.finally(async () => {
     await relay?.stop();
+    await sweepStarted;
     gate.close();
     await sender.close();
     await gitlab.close();

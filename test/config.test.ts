@@ -39,6 +39,7 @@ describe('settings', () => {
       egressConcurrencyPerSubscription: 3,
       breakerFailures: 5,
       deliveryTimeoutMs: 10_000,
+      deliveryRetentionDays: 30,
       deliveryAllowedNetworks: [],
       deliveryProxy: undefined,
       logLevel: 'info',
@@ -67,6 +68,7 @@ describe('settings', () => {
       EGRESS_CONCURRENCY_PER_SUBSCRIPTION: '20',
       BREAKER_FAILURES: '9',
       DELIVERY_TIMEOUT_MS: '500',
+      DELIVERY_RETENTION_DAYS: '0.25',
       DELIVERY_ALLOWED_NETWORKS: ' 10.1.0.0/16, 192.168.7.7\tfd12::/16 ',
       DELIVERY_PROXY: 'http://ann:pw@proxy:3128',
       LOG_LEVEL: 'debug',
@@ -94,6 +96,7 @@ describe('settings', () => {
       egressConcurrencyPerSubscription: 20,
       breakerFailures: 9,
       deliveryTimeoutMs: 500,
+      deliveryRetentionDays: 0.25,
       deliveryAllowedNetworks: ['10.1.0.0/16', '192.168.7.7', 'fd12::/16'],
       deliveryProxy: 'http://ann:pw@proxy:3128',
       logLevel: 'debug',
@@ -127,7 +130,7 @@ describe('settings', () => {
       'CONCURRENCY',
       'INSTALL_CRON',
     ];
-    newer.push('INGRESS_URL', ...gitlab.map((name) => `GITLAB_${name}`));
+    newer.push('INGRESS_URL', 'DELIVERY_RETENTION_DAYS', ...gitlab.map((name) => `GITLAB_${name}`));
     expect(load(Object.fromEntries([...names, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
   });
 
@@ -146,6 +149,9 @@ describe('settings', () => {
     ['EGRESS_CONCURRENCY', ['1.5'], /it is not a whole number/],
     ['EGRESS_CONCURRENCY', ['0', '-1'], /it is below 1/],
     ['EGRESS_CONCURRENCY', ['1001'], /it is above 1000/],
+    ['DELIVERY_RETENTION_DAYS', ['a month', 'Infinity', 'NaN'], /it is not a number/],
+    ['DELIVERY_RETENTION_DAYS', ['0', '-1', '-0.5'], /it is not above 0/],
+    ['DELIVERY_RETENTION_DAYS', ['36501'], /it is above 36500/],
     ['DELIVERY_TIMEOUT_MS', ['10s'], /it is not a number/],
     ['DELIVERY_TIMEOUT_MS', ['99'], /it is below 100/],
     ['DELIVERY_TIMEOUT_MS', ['60001'], /it is above 60000/],

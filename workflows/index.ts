@@ -3,3 +3,4 @@ export { deliverWebhook } from './deliver-webhook.ts';
 export { testSubscription } from './test-subscription.ts';
 export { installGitLabWebhooks } from './install-gitlab-webhooks.ts';
 export { syncGitLabRepositories } from './sync-gitlab-repositories.ts';
+export { sweepDeliveries } from './sweep-deliveries.ts';

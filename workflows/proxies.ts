@@ -29,6 +29,17 @@ export const testSends = proxyActivities<Pick<EgressActivities, 'sendTest'>>({
   retry: { maximumAttempts: 1 },
 });
 
+/** Deletes what is old, in chunks. */
+export const retention = proxyActivities<Pick<RecordActivities, 'sweepOldDeliveries'>>({
+  taskQueue: 'forgeflow',
+  // Millions of deliveries; what is not done by then, the next try goes on with, and its count.
+  startToCloseTimeout: '1 hour',
+  // A chunk takes a fraction of a second. A worker that was killed is found out by its silence, and another one goes on.
+  heartbeatTimeout: '15 seconds',
+  // A database that is away ends no sweep; and while this one waits, the schedule starts no other.
+  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
+});
+
 /** The books of the installer's runs. */
 export const gitlabRuns = proxyActivities<Pick<RecordActivities, 'openGitlabRun' | 'closeGitlabRun'>>({
   taskQueue: 'forgeflow',

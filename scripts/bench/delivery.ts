@@ -95,6 +95,7 @@ async function prepare(cleanup: Cleanup) {
     sealer,
     gate,
     breakerFailures: 5,
+    retentionDays: config.deliveryRetentionDays,
     gitlab: createGitlabAccess(config, createGitlabClient),
     observe: () => undefined,
   });

@@ -3,16 +3,23 @@ import {
   type Client,
   ScheduleAlreadyRunning,
   type ScheduleDescription,
+  ScheduleNotFoundError,
   type ScheduleOptions,
   ScheduleOverlapPolicy,
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import type { installGitLabWebhooks } from '../../workflows/install-gitlab-webhooks.ts';
 import { stateKey } from '../../workflows/search-attributes.ts';
+import type { sweepDeliveries } from '../../workflows/sweep-deliveries.ts';
 import type { Config } from '../config.ts';
+import type { Logger } from '../logging.ts';
 import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
 export const INSTALL_SCHEDULE = 'installGitLabWebhooks';
+export const SWEEP_SCHEDULE = 'sweepDeliveries';
+
+/** Never two runs at once; and what was missed while Temporal was away needs no run of its own. */
+const ONE_AT_A_TIME = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' } as const;
 
 /** The note of a schedule that we paused ourselves; any other is somebody's own. */
 const NO_GITLAB = 'GITLAB_URL is not set';
@@ -49,11 +56,22 @@ function schedulesOf(config: Config): Schedule[] {
         staticSummary: 'webhooks of all repositories',
         typedSearchAttributes: [{ key: stateKey, value: 'running' }],
       },
-      policies: {
-        overlap: ScheduleOverlapPolicy.SKIP, // never two runs at once
-        catchupWindow: '1 minute', // what was missed while Temporal was away needs no run of its own
-      },
+      policies: ONE_AT_A_TIME,
       obstacle: config.gitlabUrl === undefined ? NO_GITLAB : null,
+    },
+    {
+      id: SWEEP_SCHEDULE,
+      spec: { intervals: [{ every: '1 hour' }] },
+      action: {
+        type: 'startWorkflow',
+        workflowType: 'sweepDeliveries' satisfies keyof { sweepDeliveries: typeof sweepDeliveries },
+        workflowId: 'sweepDeliveries',
+        taskQueue: FORGEFLOW_QUEUE,
+        args: [], // how long what is over is kept, the workers know
+        staticSummary: 'deliveries and events older than their retention',
+      },
+      policies: ONE_AT_A_TIME,
+      obstacle: null,
     },
   ];
 }
@@ -98,6 +116,25 @@ async function syncSchedule(client: Client, { id, obstacle, ...options }: Schedu
 /** As plain values: the server puts the keys of its maps in any order. */
 function definitionOf({ raw }: ScheduleDescription): unknown {
   return JSON.parse(JSON.stringify(raw.schedule));
+}
+
+const TRIGGERED_WITHIN_MS = 5_000;
+
+/**
+ * Has the schedule start a sweep now, where it is there, nobody paused it, and none is under way. It never throws: a worker that
+ * starts does its work without a sweep as well, and the next full hour has one.
+ */
+export async function sweepAtStart(client: Client, logger: Logger): Promise<void> {
+  const schedule = client.schedule.getHandle(SWEEP_SCHEDULE);
+  try {
+    await client.withDeadline(Date.now() + TRIGGERED_WITHIN_MS, async () => {
+      const { state } = await schedule.describe();
+      if (!state.paused) await schedule.trigger(ScheduleOverlapPolicy.SKIP);
+    });
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError))
+      logger.debug('no sweep could be started', { problem: String(error) });
+  }
 }
 
 /** How a schedule stands. Times are ISO 8601, absent is null. */
