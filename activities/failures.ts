@@ -54,15 +54,26 @@ export function permanentFailure(message: string): ApplicationFailure {
 /**
  * What an attempt at a job came to that did not get through. Bad payloads, repositories that are gone and clones that a fresh
  * one did not mend are permanent; anything else is tried again. The error itself is not attached: it may carry a token.
+ * @param attempt its number, which is all that the failure carries besides
  */
-export function jobFailure(error: unknown): ApplicationFailure {
+export function jobFailure(error: unknown, attempt: number): ApplicationFailure {
+  const { type, message, nonRetryable } = jobFault(error);
+  return ApplicationFailure.create({
+    type: type ?? 'JobFailed',
+    message,
+    nonRetryable: nonRetryable ?? false,
+    details: [attempt],
+  });
+}
+
+function jobFault(error: unknown): Pick<ApplicationFailure, 'type' | 'message' | 'nonRetryable'> {
   if (error instanceof ApplicationFailure) return error;
   if (error instanceof ConfigError) return settingMissing(error);
   if (error instanceof Refusal) return permanentFailure(error.message);
   if (error instanceof GitError && (error.kind === 'not_found' || error.kind === 'corrupt'))
     return permanentFailure(error.message);
   const isOurs = error instanceof GitError || error instanceof GitlabError;
-  return ApplicationFailure.create({ type: 'JobFailed', message: isOurs ? error.message : sentenceOf(error) });
+  return { type: 'JobFailed', message: isOurs ? error.message : sentenceOf(error), nonRetryable: false };
 }
 
 /** A fault of ours while old deliveries were deleted; what is left of them is deleted then. */

@@ -38,11 +38,12 @@ async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promis
     context.heartbeat();
   }, HEARTBEAT_MS);
   try {
-    return await handle(parseJob(kind, given).payload, { signal });
+    const outcome = await handle(parseJob(kind, given).payload, { signal });
+    return 'postponedUntil' in outcome ? outcome : { ...outcome, attempts: context.info.attempt };
   } catch (error) {
     // Cancelled is only what somebody wanted cancelled; a worker that stops leaves its job to another.
     if (context.cancellationDetails?.cancelRequested) throw signal.reason as Error;
-    throw jobFailure(error);
+    throw jobFailure(error, context.info.attempt);
   } finally {
     clearInterval(pulse);
   }

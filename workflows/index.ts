@@ -4,3 +4,5 @@ export { testSubscription } from './test-subscription.ts';
 export { installGitLabWebhooks } from './install-gitlab-webhooks.ts';
 export { syncGitLabRepositories } from './sync-gitlab-repositories.ts';
 export { sweepDeliveries } from './sweep-deliveries.ts';
+// Every other name is a kind of job.
+export { default } from './jobs.ts';

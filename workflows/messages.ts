@@ -22,3 +22,27 @@ export const retryNowUpdate = defineUpdate<DeliveryStatus>('retryNow');
 export const retryNowSignal = defineSignal('retryNow');
 export const cancelDeliveryUpdate = defineUpdate<DeliveryStatus>('cancelDelivery');
 export const cancelDeliverySignal = defineSignal('cancelDelivery');
+
+/** Where a job stands. */
+export interface JobStatus {
+  /** How often it was run, this time included; attempts of one run count once. */
+  runs: number;
+  /** Somebody asked for it while it ran, so it is run once more. */
+  isAskedAgain: boolean;
+  /** When a job goes on that GitLab's rate limit has stopped; ISO 8601, null while it runs. */
+  waitsUntil: string | null;
+  /** What the last run came to, or why it did not get through. */
+  lastSaid: string | null;
+}
+
+/** What is known of a job that is dead. */
+export interface JobDeath {
+  /** At its last run. */
+  attempts: number;
+  /** The newest that it was asked for with. */
+  payload: unknown;
+}
+
+export const jobStatusQuery = defineQuery<JobStatus>('jobStatus');
+/** Somebody asks for the job with this payload, while it is active already. */
+export const jobAskedSignal = defineSignal<[payload: unknown]>('jobAsked');

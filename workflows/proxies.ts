@@ -1,4 +1,6 @@
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import { JOB_ATTEMPTS, JOB_DELAY_FACTOR, JOB_FIRST_DELAY_MS, JOB_LONGEST_DELAY_MS } from '../src/domain/job-retry.ts';
+import type { JobActivities } from '../activities/jobs.ts';
 import type { EgressActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
 
 /** Outgoing webhooks, on workers that may stand in a network of their own. */
@@ -75,3 +77,24 @@ export const gitlabPages = proxyActivities<Pick<GitlabActivities, 'installPage' 
   // What a run comes to that somebody cancels is known only once the repositories in hand are through.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 });
+
+const JOB = {
+  // A first clone of a very large repository may take half an hour; longer means that git hangs.
+  startToCloseTimeout: '2 hours',
+  // A worker that was killed is found out by its silence, and with the delay after it the job goes on within 30 s.
+  heartbeatTimeout: '20 seconds',
+  retry: {
+    initialInterval: JOB_FIRST_DELAY_MS,
+    backoffCoefficient: JOB_DELAY_FACTOR,
+    maximumInterval: JOB_LONGEST_DELAY_MS,
+    maximumAttempts: JOB_ATTEMPTS,
+  },
+  // Whoever cancels a job may ask for it again at once, and two must not be at one clone.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+} as const;
+
+/** The jobs, each kind on its queue: a few at a time with clones, and those that ask GitLab apart from them. */
+export const jobActivities = {
+  git: proxyActivities<JobActivities>({ taskQueue: 'git', ...JOB }),
+  gitlab: proxyActivities<JobActivities>({ taskQueue: 'gitlab', ...JOB }),
+};
