@@ -6,7 +6,9 @@ import { type ControlOptions, createControl } from './control.ts';
 import { dispatchBatch } from './dispatch-events.ts';
 import { publishHealth } from './health.ts';
 import { Outage } from './outage.ts';
+import { readJobEvent } from './read-job-events.ts';
 import { reviveStrays, startBatch } from './start-deliveries.ts';
+import { submitBatch } from './submit-jobs.ts';
 import { SubscriptionsCache } from './subscriptions-cache.ts';
 import { startWorkLoop } from './work-loop.ts';
 
@@ -42,7 +44,7 @@ export interface Relay {
   stop(): Promise<void>;
 }
 
-/** Takes events off the bus and brings deliveries under way, as long as the worker runs. */
+/** Takes events off the bus and brings deliveries and jobs under way, as long as the worker runs. */
 export function startRelay(options: RelayOptions): Relay {
   const { db, databaseUrl, temporal, logger, workerName } = options;
   const intervals = { ...INTERVALS, ...options.intervals };
@@ -63,7 +65,16 @@ export function startRelay(options: RelayOptions): Relay {
     const events = await dispatchBatch(db, subscriptions);
     if (events === 0) return intervals.poll;
     starting.wake();
+    interpreting.wake();
     return 0;
+  });
+  const interpreting = loop('reading events for jobs', async () => {
+    if (!(await readJobEvent({ db, logger }))) return intervals.poll;
+    submitting.wake();
+    return 0;
+  });
+  const submitting = loop('submitting jobs', async () => {
+    return (await submitBatch({ db, temporal, logger })) > 0 ? 0 : intervals.poll;
   });
   const reading = loop('reading subscriptions', async () => {
     await subscriptions.reload(db);
@@ -102,7 +113,8 @@ export function startRelay(options: RelayOptions): Relay {
 
   return {
     async stop() {
-      await Promise.all([listener, dispatching, starting, reading, reviving, pulse].map((one) => one.stop()));
+      const parts = [listener, dispatching, starting, interpreting, submitting, reading, reviving, pulse];
+      await Promise.all(parts.map((one) => one.stop()));
     },
   };
 }

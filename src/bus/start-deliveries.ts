@@ -1,10 +1,11 @@
-import { type Client, isGrpcServiceError, ServiceError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { admitDeliveries, type DeliveryToStart, readmitLater, takeStrays } from '../database/admission.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { PROBE_LEASE_MS } from '../domain/circuit-breaker.ts';
 import type { Logger } from '../logging.ts';
 import { reviveDelivery, startOrWakeDelivery } from '../temporal/deliveries.ts';
+import { isTemporalAway } from '../temporal/temporal-away.ts';
 
 export interface StartDependencies {
   db: ForgeflowDatabase;
@@ -78,12 +79,4 @@ async function tellAll(
   if (untold.length === 0) return;
   await readmitLater(db, untold);
   throw fault;
-}
-
-const INVALID_ARGUMENT = 3; // of gRPC's codes
-
-/** Whatever the server says, or does not say, but that it was asked for nonsense. */
-function isTemporalAway(error: unknown): boolean {
-  if (!(error instanceof ServiceError)) return false;
-  return !(isGrpcServiceError(error.cause) && (error.cause.code as number) === INVALID_ARGUMENT);
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import type { Database } from './connection.ts';
+import { JOB_TOPICS } from './job-events.ts';
 
 export interface NewEvent {
   id: string;
@@ -86,14 +87,18 @@ export interface PlannedDelivery {
 }
 
 /**
- * Writes the deliveries of events and marks the events dispatched, in one statement. A subscription that was paused or
- * deleted since it was found to be interested gets none.
+ * Writes the deliveries of events, notes those that may call for jobs, and marks all of them dispatched, in one statement. A
+ * subscription that was paused or deleted since it was found to be interested gets none.
  * @returns how many deliveries there are
  */
 export async function dispatchEvents(db: Database, eventIds: string[], planned: PlannedDelivery[]): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     with dispatched as (
       update events set dispatched_at = now() where id = any(${eventIds}::uuid[])
+    ), for_jobs as (
+      insert into job_events (event_id)
+      select id from events where id = any(${eventIds}::uuid[]) and topic = any(${JOB_TOPICS}::text[])
+      on conflict (event_id) do nothing
     ), delivery as (
       insert into deliveries (id, subscription_id, event_id, date_created)
       select planned.id, subscriptions.id, planned.event_id, now()

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { JobKind } from '../domain/job-kinds.ts';
+import { JOB_KINDS, type JobKind } from '../domain/job-kinds.ts';
 import type { JobPayload } from '../domain/job.ts';
 import type { Database } from './connection.ts';
 
@@ -28,12 +28,16 @@ export interface StoredJobRequest extends JobRequest<string> {
   id: string;
 }
 
-/** The oldest requests that nobody has taken, or is about to: they are this transaction's. */
+/**
+ * The oldest requests that nobody has taken, or is about to: they are this transaction's. Kinds that only a newer version
+ * knows are left to its workers.
+ */
 export async function takeJobRequests(db: Database, limit: number): Promise<StoredJobRequest[]> {
   return db
     .selectFrom('job_requests')
     .select(['id', 'kind'])
     .select((select) => select.ref('payload').$castTo<JobPayload>().as('payload'))
+    .where('kind', 'in', Object.keys(JOB_KINDS))
     .orderBy('id')
     .limit(limit)
     .forUpdate()

@@ -72,6 +72,16 @@ export async function findTracked(db: Database, id: number): Promise<TrackedRepo
   return row && trackedOf(row);
 }
 
+export async function findTrackedByGitlabId(db: Database, gitlabId: number): Promise<TrackedRepository | undefined> {
+  const row = await db
+    .selectFrom('repositories')
+    .selectAll()
+    .where('gitlab_id', '=', String(gitlabId))
+    .where('tracked_at', 'is not', null)
+    .executeTakeFirst();
+  return row && trackedOf(row);
+}
+
 /** The one that was last seen with this path. GitLab's paths ignore case. */
 export async function findTrackedByPath(db: Database, path: string): Promise<TrackedRepository | undefined> {
   const row = await db

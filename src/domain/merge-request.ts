@@ -80,6 +80,14 @@ const ownEvent = z.object({ object_attributes: withinEvent, reviewers: users.nul
 const noteEvent = z.object({ merge_request: withinEvent });
 const fromApi = z.object({ ...shared, sha: sha.nullish(), reviewers: users.nullish() });
 
+/** Whether an event of GitLab tells of a merge request in full, as its own events do, and those of comments on it. */
+export function tellsOfMergeRequest(payload: unknown): boolean {
+  const { success, data } = z.object({ object_kind: z.string(), merge_request: z.unknown() }).safeParse(payload);
+  return (
+    success && (data.object_kind === 'merge_request' || (data.object_kind === 'note' && data.merge_request != null))
+  );
+}
+
 /**
  * The merge request that an event of GitLab tells of in full: its own (`object_kind` is `merge_request`) or that of a
  * comment on it (`note`).

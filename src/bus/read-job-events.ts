@@ -1,0 +1,64 @@
+import type { Database, ForgeflowDatabase } from '../database/connection.ts';
+import { removeJobEvent, takeJobEvent } from '../database/job-events.ts';
+import { type JobRequest, requestJobs } from '../database/job-requests.ts';
+import { forgetMergeability } from '../database/merge-request-results.ts';
+import { findMergeRequestByIid, mergeRequestsAbout, upsertMergeRequest } from '../database/merge-requests.ts';
+import { findTrackedByGitlabId } from '../database/tracked-repositories.ts';
+import { type JobTrigger, triggersOf } from '../domain/job-triggers.ts';
+import { tellsOfMergeRequest, mergeRequestOfEvent } from '../domain/merge-request.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { Logger } from '../logging.ts';
+
+export interface ReadDependencies {
+  db: ForgeflowDatabase;
+  logger: Logger;
+}
+
+/**
+ * Reads the oldest event that nobody has read yet for what it means to jobs: keeps the merge request that it tells of, says
+ * of what it has changed that it is unknown now, and asks for the jobs. All of it is committed, or none.
+ * @returns false where there was no event
+ */
+export async function readJobEvent({ db, logger }: ReadDependencies): Promise<boolean> {
+  return db.transaction().execute(async (transaction) => {
+    const event = await takeJobEvent(transaction);
+    if (event === undefined) return false;
+    try {
+      await interpret(transaction, JSON.parse(event.payload));
+    } catch (error) {
+      // An event that GitLab made otherwise than it documents says nothing, and must not keep the others.
+      if (!(error instanceof Refusal)) throw error;
+      logger.warn('an event is not as GitLab documents it; no job comes of it', {
+        eventId: event.id,
+        problem: error.message,
+      });
+    }
+    await removeJobEvent(transaction, event.id);
+    return true;
+  });
+}
+
+/** @throws Refusal before anything is written */
+async function interpret(db: Database, payload: unknown): Promise<void> {
+  const triggers = triggersOf(payload);
+  const mergeRequest = tellsOfMergeRequest(payload) ? mergeRequestOfEvent(payload) : undefined;
+  if (mergeRequest !== undefined) await upsertMergeRequest(db, mergeRequest);
+  const requests: JobRequest[] = [];
+  for (const trigger of triggers) requests.push(...(await requestsOf(db, trigger)));
+  await requestJobs(db, requests);
+}
+
+async function requestsOf(db: Database, { kind, about }: JobTrigger): Promise<JobRequest[]> {
+  if (about.what === 'repository') {
+    const repository = await findTrackedByGitlabId(db, about.gitlabProjectId);
+    return repository === undefined ? [] : [{ kind, payload: { repositoryId: repository.id } }];
+  }
+  if (about.what === 'merge_request' && (await findMergeRequestByIid(db, about)) === undefined) {
+    // Its own event has got lost, or came before the repository was tracked: GitLab is asked for it.
+    const repository = await findTrackedByGitlabId(db, about.gitlabProjectId);
+    return repository === undefined ? [] : [{ kind: 'sync_merge_requests', payload: { repositoryId: repository.id } }];
+  }
+  const ids = await mergeRequestsAbout(db, about);
+  if (kind === 'recompute_mergeability' && about.what === 'branch') await forgetMergeability(db, ids);
+  return ids.map((mergeRequestId) => ({ kind, payload: { mergeRequestId } }));
+}
