@@ -148,7 +148,7 @@ export interface ScheduleStatus {
   nextRunAt: string | null;
 }
 
-/** Those of ours that Temporal has. */
+/** Those of ours that Temporal has, by their names. */
 export async function describeSchedules(client: Client): Promise<ScheduleStatus[]> {
   const found: ScheduleStatus[] = [];
   for await (const { scheduleId, memo, state, info } of client.schedule.list()) {
@@ -162,7 +162,7 @@ export async function describeSchedules(client: Client): Promise<ScheduleStatus[
       nextRunAt: state.paused ? null : (info.nextActionTimes[0]?.toISOString() ?? null),
     });
   }
-  return found;
+  return found.sort((one, other) => one.schedule.localeCompare(other.schedule));
 }
 
 /** Null for one that Temporal no longer remembers. */

@@ -132,8 +132,12 @@ describe('forgeflow gitlab', () => {
   test('schedules sync, and the schedule on the screen of status', async () => {
     const { stdout } = await forgeflow(['schedules', 'sync'], env);
     expect(stdout).toMatch(/^installGitLabWebhooks +unchanged +no$/m);
+    expect(stdout).toMatch(/^sweepDeliveries +unchanged +no$/m);
     const status = await forgeflowJson<SystemStatus>(['status'], env);
-    expect(status.schedules).toMatchObject([{ schedule: 'installGitLabWebhooks', lastRun: 'completed' }]);
+    expect(status.schedules).toMatchObject([
+      { schedule: 'installGitLabWebhooks', lastRun: 'completed' },
+      { schedule: 'sweepDeliveries', paused: null },
+    ]);
     expect(status.queues?.map(({ queue }) => queue)).toContain('gitlab');
     expect((await forgeflow(['status'], env)).stdout).toMatch(/^SCHEDULE +LAST RUN +ENDED AS +NEXT RUN/m);
   });

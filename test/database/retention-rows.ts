@@ -15,15 +15,17 @@ export interface OldRows {
   topic?: string;
   /** Of payloads, and of receivers' answers, in bytes. */
   size?: number;
+  /** What stands for the subscription's secret, where workers are to open it. */
+  sealed?: Buffer;
 }
 
 /** Dispatched events, each with a delivery to one subscription made for them all. @returns the deliveries' ids, the oldest first */
 export async function insertOld(db: Database, rows: OldRows): Promise<string[]> {
-  const { count, daysOld, state, attempts = 0, topic = 'old.news', size = 20 } = rows;
+  const { count, daysOld, state, attempts = 0, topic = 'old.news', size = 20, sealed = Buffer.alloc(0) } = rows;
   const { rows: inserted } = await sql<{ id: string | null }>`
     with subscription as (
       insert into subscriptions (id, name, url, patterns, headers_sealed, secret_sealed)
-      select gen_random_uuid(), gen_random_uuid()::text, 'https://example.com', '{>}', '', ''
+      select gen_random_uuid(), gen_random_uuid()::text, 'https://example.com', '{nothing}', ${sealed}, ${sealed}
       returning id
     ), numbered as (
       select n, gen_random_uuid() as event_id, gen_random_uuid() as id,
