@@ -7,15 +7,22 @@ import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.
 import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
+import { createJobs, type JobActivities } from './jobs.ts';
+import { createMergeability, type MergeabilityDependencies } from './mergeability.ts';
 import { createRetention, type Retention, type RetentionDependencies } from './retention.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
 
-export type ActivityDependencies = DeliveryAttemptsDependencies & GitlabHooksDependencies & RetentionDependencies;
+export type ActivityDependencies = DeliveryAttemptsDependencies &
+  GitlabHooksDependencies &
+  MergeabilityDependencies &
+  RetentionDependencies;
 
 /** On task queue `egress`. */
 export type EgressActivities = DeliveryAttempts & TestSends;
 /** On task queue `gitlab`. */
-export type GitlabActivities = GitlabHooks & GitlabListing;
+export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActivities>;
+/** On task queue `git`. */
+export type GitActivities = Partial<JobActivities>;
 /** On task queue `forgeflow`. */
 export type RecordActivities = DeliveryRecords & GitlabRuns & Retention;
 
@@ -24,9 +31,14 @@ export interface Activities {
   forgeflow: RecordActivities;
   egress: EgressActivities;
   gitlab: GitlabActivities;
+  git: GitActivities;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
+  const jobs = createJobs({
+    ...createMergeability(dependencies),
+    ...({} as any),
+  });
   return {
     forgeflow: {
       ...createDeliveryRecords(dependencies),
@@ -34,6 +46,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
       ...createRetention(dependencies),
     },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
-    gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies) },
+    gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies), ...jobs.gitlab },
+    git: jobs.git,
   };
 }

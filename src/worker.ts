@@ -4,6 +4,7 @@ import pRetry from 'p-retry';
 import { createGitlabAccess } from '../activities/gitlab-access.ts';
 import { hooksInHand } from '../activities/gitlab-hooks.ts';
 import { createActivities } from '../activities/index.ts';
+import { createJobClones } from '../activities/job-clones.ts';
 import { type RelayOptions, startRelay } from './bus/relay.ts';
 import { type Config, ConfigError, required } from './config.ts';
 import { type ForgeflowDatabase, isConnectionFault, openDatabase } from './database/connection.ts';
@@ -156,12 +157,14 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       breakerFailures: config.breakerFailures,
       retentionDays: config.deliveryRetentionDays,
       gitlab,
+      clones: createJobClones(config, db),
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
       },
     }),
     queues,
     egressConcurrency: config.egressConcurrency,
+    gitConcurrency: config.gitConcurrency,
     graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
     workflows,
   });

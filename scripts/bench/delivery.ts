@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createGitlabAccess } from '../../activities/gitlab-access.ts';
 import { createActivities } from '../../activities/index.ts';
+import { createJobClones } from '../../activities/job-clones.ts';
 import { Subscriptions } from '../../src/client/subscriptions.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/database/connection.ts';
@@ -97,6 +98,7 @@ async function prepare(cleanup: Cleanup) {
     breakerFailures: 5,
     retentionDays: config.deliveryRetentionDays,
     gitlab: createGitlabAccess(config, createGitlabClient),
+    clones: createJobClones(config, dbOfWorkers),
     observe: () => undefined,
   });
   const engine = await startEngine(

@@ -57,6 +57,7 @@ export async function startEngine(
     namespace: 'default',
     queues: TASK_QUEUES,
     egressConcurrency,
+    gitConcurrency: 2,
     graceMs: 1_000,
     workflows: { workflowBundle },
     activities: {
@@ -67,6 +68,7 @@ export async function startEngine(
       ),
       egress: Object.assign(bare, activities.egress),
       gitlab: activities.gitlab,
+      git: activities.git,
     },
   });
   const running = runWorkers(workers);

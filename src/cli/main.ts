@@ -5,6 +5,7 @@ import { addDevCommand } from './dev.ts';
 import { explain } from './errors.ts';
 import { addGitlabCommands } from './gitlab.ts';
 import { addIngressCommand } from './ingress.ts';
+import { addJobCommands } from './jobs.ts';
 import { addMigrateCommand } from './migrate.ts';
 import { addPublishCommand } from './publish.ts';
 import { addScheduleCommands } from './schedules.ts';
@@ -27,6 +28,7 @@ addSubscriptionCommands(program);
 addPublishCommand(program);
 addDeliveryCommands(program);
 addGitlabCommands(program);
+addJobCommands(program);
 addScheduleCommands(program);
 addStatusCommand(program);
 

@@ -44,6 +44,8 @@ const STATE_COLOURS: Record<string, (text: string) => string> = {
   paused: pc.yellow,
   tripped: pc.red,
   failed: pc.red,
+  dead: pc.red,
+  running: pc.yellow,
   installed: pc.green,
   completed: pc.green,
   covered: pc.green,

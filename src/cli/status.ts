@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { SystemStatus } from '../client/status.ts';
+import type { JobStatus } from '../client/jobs.ts';
+import { DEAD_SHOWN, type SystemStatus } from '../client/status.ts';
 import { addCommand, type CommonOptions, withClient } from './command.ts';
 import { fields, print, state, table, time } from './output.ts';
 
@@ -8,13 +9,13 @@ export function addStatusCommand(program: Command): void {
   addCommand(
     program,
     'status',
-    'workers, queues, backlog, deliveries, subscriptions and tripped ones on one screen',
+    'workers, queues, backlog, deliveries, subscriptions, tripped ones and dead jobs on one screen',
   ).action(async (options: CommonOptions) => {
     print(await withClient((client) => client.status()), options, render);
   });
 }
 
-function render({ queues, schedules, backlog, deliveries, subscriptions, tripped }: SystemStatus): string {
+function render({ queues, schedules, jobs, backlog, deliveries, subscriptions, tripped }: SystemStatus): string {
   const queueTable =
     queues === null
       ? pc.red(
@@ -57,11 +58,40 @@ function render({ queues, schedules, backlog, deliveries, subscriptions, tripped
     `${pc.bold('WAITING')}\n${fields([
       ['events', waiting(backlog.events, backlog.oldestEventAt)],
       ['deliveries', waiting(backlog.deliveries, backlog.oldestDeliveryAt)],
+      ['events for jobs', String(backlog.jobEvents)],
+      ['jobs', waiting(backlog.jobRequests, backlog.oldestJobRequestAt)],
     ])}`,
+    ...(jobs === null
+      ? []
+      : [
+          `${pc.bold('JOBS')}\n${fields([
+            ['active', String(jobs.active)],
+            ['dead', countOfDead(jobs.dead)],
+          ])}`,
+        ]),
+    ...(jobs === null || jobs.dead.length === 0 ? [] : [renderDead(jobs.dead)]),
     `${pc.bold('DELIVERIES')}\n${counts(deliveries)}`,
     `${pc.bold('SUBSCRIPTIONS')}\n${counts(subscriptions)}`,
     ...(tripped.length > 0 ? [trippedTable] : []),
   ].join('\n\n');
+}
+
+function countOfDead(dead: JobStatus[]): string {
+  if (dead.length === 0) return '0';
+  return pc.red(dead.length < DEAD_SHOWN ? String(dead.length) : `${DEAD_SHOWN} or more`);
+}
+
+function renderDead(dead: JobStatus[]): string {
+  return table(
+    ['DEAD JOB', 'SINCE', 'ATTEMPTS', 'ERROR'],
+    dead.map(({ jobId, finishedAt, attempts, error }) => [
+      pc.red(jobId),
+      time(finishedAt),
+      String(attempts),
+      error ?? '',
+    ]),
+    '',
+  );
 }
 
 function waiting(count: number, oldestAt: string | null): string {

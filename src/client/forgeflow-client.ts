@@ -10,6 +10,7 @@ import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
 import { readStatus, type SystemStatus } from './status.ts';
 import { Gitlab, type InstallOptions } from './gitlab.ts';
+import { type EnqueuedJob, Jobs } from './jobs.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
@@ -25,6 +26,7 @@ export class ForgeflowClient {
   readonly subscriptions: Subscriptions;
   readonly deliveries: Deliveries;
   readonly gitlab: Gitlab;
+  readonly jobs: Jobs;
   readonly #context: ClientContext;
   readonly #temporal: LateClient;
 
@@ -40,6 +42,7 @@ export class ForgeflowClient {
     this.subscriptions = new Subscriptions(context);
     this.deliveries = new Deliveries(context);
     this.gitlab = new Gitlab(context);
+    this.jobs = new Jobs(context);
   }
 
   /**
@@ -72,6 +75,11 @@ export class ForgeflowClient {
   /** Stores an event, for the workers to deliver. @throws Refusal for bad input; nothing is stored then */
   async publish(publication: Publication): Promise<PublishedEvent> {
     return publish(this.#context.db, publication);
+  }
+
+  /** Submits a job; see {@link Jobs.enqueue}. */
+  async enqueue(kind: string, payload?: unknown, dedupeKey?: string): Promise<EnqueuedJob> {
+    return this.jobs.enqueue(kind, payload, dedupeKey);
   }
 
   /** Brings all webhooks in GitLab into place, or that of one repository; see {@link Gitlab.install}. */

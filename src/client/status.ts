@@ -1,14 +1,16 @@
 import type { Client } from '@temporalio/client';
 import { countDeliveries, readDeliveryBacklog } from '../database/deliveries.ts';
 import { readEventBacklog } from '../database/events.ts';
+import { readJobBacklog } from '../database/job-requests.ts';
 import { countSubscriptions, listTripped } from '../database/subscriptions.ts';
 import { DELIVERY_STATES, type DeliveryState } from '../domain/delivery.ts';
 import { SUBSCRIPTION_STATES, type SubscriptionState } from '../domain/subscription.ts';
 import { reach } from '../temporal/connection.ts';
 import type { QueueStatus } from '../temporal/queue-status.ts';
 import type { ScheduleStatus } from '../temporal/schedules.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE } from '../temporal/task-queues.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE } from '../temporal/task-queues.ts';
 import type { ClientContext } from './context.ts';
+import { type JobStatus, presentJob } from './jobs.ts';
 
 export type { QueueStatus };
 
@@ -20,6 +22,10 @@ export interface Backlog {
   /** Deliveries that wait for room; those that a circuit breaker holds back are with their subscription. */
   deliveries: number;
   oldestDeliveryAt: string | null;
+  /** Events that are still to be read for what they mean to jobs, and jobs that Temporal is still to be told of. */
+  jobEvents: number;
+  jobRequests: number;
+  oldestJobRequestAt: string | null;
 }
 
 /** A subscription whose circuit breaker is open. */
@@ -38,6 +44,8 @@ export interface SystemStatus {
   queues: QueueStatus[] | null;
   /** Null while Temporal does not answer. */
   schedules: ScheduleStatus[] | null;
+  /** Jobs that are active, and the ten that died last; null while Temporal does not answer. */
+  jobs: { active: number; dead: JobStatus[] } | null;
   backlog: Backlog;
   deliveries: Record<DeliveryState, number>;
   subscriptions: Record<SubscriptionState, number>;
@@ -46,22 +54,27 @@ export interface SystemStatus {
 
 export async function readStatus({ db, temporal }: ClientContext): Promise<SystemStatus> {
   const readingTemporal = readTemporal(temporal);
-  const [events, waiting, deliveries, subscriptions, tripped] = await Promise.all([
+  const [events, waiting, jobBacklog, deliveries, subscriptions, tripped] = await Promise.all([
     readEventBacklog(db),
     readDeliveryBacklog(db),
+    readJobBacklog(db),
     countDeliveries(db),
     countSubscriptions(db),
     listTripped(db),
   ]).finally(() => readingTemporal.catch(() => null)); // or it would go on after whoever asked has hung up
-  const { queues, schedules } = (await readingTemporal) ?? { queues: null, schedules: null };
+  const { queues, schedules, jobs } = (await readingTemporal) ?? { queues: null, schedules: null, jobs: null };
   return {
     queues,
     schedules,
+    jobs,
     backlog: {
       events: events.count,
       oldestEventAt: events.oldestAt?.toISOString() ?? null,
       deliveries: waiting.count,
       oldestDeliveryAt: waiting.oldestAt?.toISOString() ?? null,
+      jobEvents: jobBacklog.events,
+      jobRequests: jobBacklog.requests,
+      oldestJobRequestAt: jobBacklog.oldestRequestAt?.toISOString() ?? null,
     },
     deliveries: countsOf(DELIVERY_STATES, deliveries),
     subscriptions: countsOf(SUBSCRIPTION_STATES, subscriptions),
@@ -75,25 +88,34 @@ export async function readStatus({ db, temporal }: ClientContext): Promise<Syste
   };
 }
 
+/** The newest dead jobs that a screen shows. */
+export const DEAD_SHOWN = 10;
+
+type TemporalStatus = { [Part in 'queues' | 'schedules' | 'jobs']: NonNullable<SystemStatus[Part]> };
+
 /** When a part is away is when a status is needed most, so the rest of it is shown all the same. */
-async function readTemporal(temporal: Client): Promise<{ queues: QueueStatus[]; schedules: ScheduleStatus[] } | null> {
+async function readTemporal(temporal: Client): Promise<TemporalStatus | null> {
   try {
     await reach(temporal);
   } catch {
     return null;
   }
-  const [{ describeQueue }, { describeSchedules }] = await Promise.all([
+  const [{ describeQueue }, { describeSchedules }, { countActiveJobs, listDeadJobs }] = await Promise.all([
     import('../temporal/queue-status.ts'),
     import('../temporal/schedules.ts'),
+    import('../temporal/job-log.ts'),
   ]);
-  const [schedules, ...queues] = await Promise.all([
+  const [schedules, active, dead, ...queues] = await Promise.all([
     describeSchedules(temporal),
+    countActiveJobs(temporal),
+    listDeadJobs(temporal, DEAD_SHOWN),
     describeQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
     describeQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
     describeQueue(temporal, EGRESS_QUEUE, 'activity'),
     describeQueue(temporal, GITLAB_QUEUE, 'activity'),
+    describeQueue(temporal, GIT_QUEUE, 'activity'),
   ]);
-  return { queues, schedules };
+  return { queues, schedules, jobs: { active, dead: dead.map(presentJob) } };
 }
 
 function countsOf<S extends string>(states: readonly S[], counts: { state: S; count: number }[]): Record<S, number> {

@@ -7,7 +7,7 @@ import {
 } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import type { Logger } from '../logging.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GITLAB_QUEUE, type TaskQueue } from './task-queues.ts';
+import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE, type TaskQueue } from './task-queues.ts';
 import { workflowSource } from './workflow-source.ts';
 
 /** Sets up what all workers of this process share. Before anything else of Temporal's, and once. */
@@ -37,6 +37,8 @@ export interface WorkersOptions {
   queues: readonly TaskQueue[];
   /** Requests in flight at once. */
   egressConcurrency: number;
+  /** Jobs with a clone in hand at once. */
+  gitConcurrency: number;
   /** How long a shutdown waits for attempts in flight, in ms. */
   graceMs: number;
   /** Where the workflows' code comes from, if not from {@link workflowSource}. */
@@ -51,6 +53,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     activities,
     queues,
     egressConcurrency,
+    gitConcurrency,
     graceMs,
     workflows = workflowSource(),
   } = options;
@@ -68,8 +71,9 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       activities: activities.egress,
       maxConcurrentActivityTaskExecutions: egressConcurrency * WAITING_ROOM,
     },
-    // Each bounds its requests itself; there is rarely more than one at a time.
+    // The installer bounds its requests itself, and jobs make few.
     [GITLAB_QUEUE]: { activities: activities.gitlab, maxConcurrentActivityTaskExecutions: 10 },
+    [GIT_QUEUE]: { activities: activities.git, maxConcurrentActivityTaskExecutions: gitConcurrency },
   };
   return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
 }
