@@ -1,14 +1,25 @@
 import { Users } from '@gitbeaker/rest';
 import pLimit from 'p-limit';
 import type { FoundHook } from '../domain/hook-plan.ts';
+import type { StandingReviews } from '../domain/merge-request-reviews.ts';
+import type { CommitStatus } from '../domain/status-rollup.ts';
 import { type Access, accessOf } from './access.ts';
+import { readCommitStatuses } from './commit-statuses.ts';
 import { createExchange, type Exchange } from './exchange.ts';
 import type { HookBody } from './hook-shape.ts';
 import { createHook, deleteHook, listHooks, testHook, updateHook } from './hooks.ts';
-import { readGroup, readGroupProjects, readOwnProjects, readProject } from './places.ts';
+import {
+  listOpenMergeRequests,
+  type MergeRequestReference,
+  type OpenMergeRequests,
+  readMergeRequest,
+  readReviews,
+  type ShownMergeRequest,
+} from './merge-requests.ts';
+import { readGroup, readGroupProjects, readOwnProjects, readProject, readProjectDetails } from './places.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { type Connection, speakerFor } from './requester.ts';
-import { checked, type GitlabOwner, type GitlabPlace, user } from './shapes.ts';
+import { checked, type GitlabOwner, type GitlabPlace, type ProjectDetails, user } from './shapes.ts';
 
 /** Part of a listing, and where it goes on; null at the end. */
 export interface ListingPage {
@@ -30,7 +41,7 @@ export interface GitlabClientOptions {
 }
 
 /**
- * GitLab's REST API, as far as it concerns hooks. Nothing is ever tried twice and no redirect followed: that is for the
+ * GitLab's REST API, as far as it concerns hooks and merge requests. Nothing is ever tried twice and no redirect followed: that is for the
  * caller, who knows what a repeated request would do. Every method throws a GitlabError (errors.ts), or the signal's
  * reason once that aborts.
  */
@@ -39,6 +50,7 @@ export interface GitlabClient {
   currentUser(signal?: AbortSignal): Promise<{ id: number; username: string }>;
   group(reference: number | string, signal?: AbortSignal): Promise<GitlabPlace>;
   project(reference: number | string, signal?: AbortSignal): Promise<GitlabPlace>;
+  projectDetails(reference: number | string, signal?: AbortSignal): Promise<ProjectDetails>;
   /** @param page from 1 on @returns `next`: the page after this one */
   groupProjects(gitlabGroupId: number, page: number, signal?: AbortSignal): Promise<ListingPage>;
   /** @param after null at first @returns `next`: what `after` is to be next */
@@ -49,6 +61,13 @@ export interface GitlabClient {
   updateHook(owner: GitlabOwner, hookId: number, hook: HookBody, signal?: AbortSignal): Promise<FoundHook>;
   deleteHook(owner: GitlabOwner, hookId: number, signal?: AbortSignal): Promise<void>;
   testHook(owner: GitlabOwner, hookId: number, signal?: AbortSignal): Promise<void>;
+  /** All there are: a request for every hundred. */
+  openMergeRequests(gitlabProjectId: number, signal?: AbortSignal): Promise<OpenMergeRequests>;
+  mergeRequest(reference: MergeRequestReference, signal?: AbortSignal): Promise<ShownMergeRequest>;
+  /** Two requests. */
+  reviews(reference: MergeRequestReference, signal?: AbortSignal): Promise<StandingReviews>;
+  /** GitlabNotFound where the project does not have the commit. */
+  commitStatuses(commit: { gitlabProjectId: number; sha: string }, signal?: AbortSignal): Promise<CommitStatus[]>;
   /** As the last answer stated it; null when it did not. */
   rateLimit(): RateLimit | null;
   /** Lets the requests in flight end. */
@@ -75,6 +94,7 @@ export function createGitlabClient(options: GitlabClientOptions): GitlabClient {
     },
     group: (reference, signal) => readGroup(connection, reference, signal),
     project: (reference, signal) => readProject(connection, reference, signal),
+    projectDetails: (reference, signal) => readProjectDetails(connection, reference, signal),
     groupProjects: (groupId, page, signal) => readGroupProjects(connection, groupId, page, signal),
     ownProjects: (after, signal) => readOwnProjects(connection, after, signal),
     accessOf: (owner, userId, signal) => accessOf(connection, owner, userId, signal),
@@ -83,6 +103,10 @@ export function createGitlabClient(options: GitlabClientOptions): GitlabClient {
     updateHook: (owner, hookId, hook, signal) => updateHook(connection, owner, hookId, hook, signal),
     deleteHook: (owner, hookId, signal) => deleteHook(connection, owner, hookId, signal),
     testHook: (owner, hookId, signal) => testHook(connection, owner, hookId, signal),
+    openMergeRequests: (projectId, signal) => listOpenMergeRequests(connection, projectId, signal),
+    mergeRequest: (reference, signal) => readMergeRequest(connection, reference, signal),
+    reviews: (reference, signal) => readReviews(connection, reference, signal),
+    commitStatuses: (commit, signal) => readCommitStatuses(connection, commit, signal),
     rateLimit: () => lastLimit,
     close: () => exchange.close(),
   };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { GitlabNotFound } from './errors.ts';
 import { nextAfter, nextPage, PER_PAGE } from './paging.ts';
 import { type Connection, speakerFor } from './requester.ts';
-import { checked, type GitlabPlace, group, project } from './shapes.ts';
+import { checked, type GitlabPlace, group, project, type ProjectDetails, projectDetails } from './shapes.ts';
 
 /**
  * @param reference id, or full path
@@ -17,6 +17,21 @@ export async function readProject(
   return whereItIsNow(reference, async (place) => {
     const { options } = speakerFor(connection, { signal });
     return checked(project, await new Projects(options).show(place), 'a project');
+  });
+}
+
+/**
+ * @param reference id, or full path
+ * @throws GitlabNotFound
+ */
+export async function readProjectDetails(
+  connection: Connection,
+  reference: number | string,
+  signal?: AbortSignal,
+): Promise<ProjectDetails> {
+  return whereItIsNow(reference, async (place) => {
+    const { options } = speakerFor(connection, { signal });
+    return checked(projectDetails, await new Projects(options).show(place), 'a project');
   });
 }
 
@@ -84,10 +99,10 @@ export async function readOwnProjects(
 }
 
 /** GitLab answers for a path that was left with a redirect to the id, which is asked for once, at the same GitLab. */
-async function whereItIsNow(
+async function whereItIsNow<Place>(
   reference: number | string,
-  read: (reference: number | string) => Promise<GitlabPlace>,
-): Promise<GitlabPlace> {
+  read: (reference: number | string) => Promise<Place>,
+): Promise<Place> {
   const place = typeof reference === 'number' ? reference : asPath(reference);
   try {
     return await read(place);

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { GIT_ENVIRONMENT } from './gitlab/git-process.ts';
 
 /** What a path holds. A string alone is a file with that content. */
 export type Item =
@@ -30,16 +31,7 @@ export interface TestRepository {
   git(...args: string[]): Promise<string>;
 }
 
-export const TEST_ENVIRONMENT = {
-  ...process.env,
-  GIT_CONFIG_NOSYSTEM: '1',
-  GIT_CONFIG_GLOBAL: '/dev/null',
-  GIT_AUTHOR_NAME: 'Ada',
-  GIT_AUTHOR_EMAIL: 'ada@example.com',
-  GIT_COMMITTER_NAME: 'Ada',
-  GIT_COMMITTER_EMAIL: 'ada@example.com',
-  LC_ALL: 'C',
-};
+export const TEST_ENVIRONMENT = GIT_ENVIRONMENT;
 
 export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'forgeflow-git-'));

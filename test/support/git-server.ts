@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { TEST_ENVIRONMENT } from './git-repository.ts';
+import { serveByCgi } from './gitlab/git-cgi.ts';
 
 export interface GitRequest {
   method: string;
@@ -58,7 +58,9 @@ export async function startGitServer({ root, tls = false }: { root: string; tls?
       return;
     }
     const serve = (): void => {
-      children.add(serveByCgi(root, incoming, outgoing, fate !== null && 'afterBytes' in fate ? fate : null));
+      const path = decodeURIComponent(new URL(incoming.url ?? '/', 'http://localhost').pathname);
+      const limit = fate !== null && 'afterBytes' in fate ? fate : null;
+      children.add(serveByCgi(incoming, outgoing, { root, path, limit }));
     };
     if (fate !== null && 'delayMs' in fate) setTimeout(serve, fate.delayMs);
     else serve();
@@ -92,71 +94,4 @@ function passwordOf({ authorization = '' }: GitRequest): string | undefined {
   return Buffer.from(authorization.replace(/^Basic /, ''), 'base64')
     .toString()
     .split(':')[1];
-}
-
-/** The bridge between node:http and a CGI program. */
-function serveByCgi(
-  root: string,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  limit: { afterBytes: number; then: 'cut' | 'stall' } | null,
-): ChildProcess {
-  const url = new URL(incoming.url ?? '/', 'http://localhost');
-  const { headers } = incoming;
-  const child = spawn('git', ['http-backend'], {
-    env: {
-      ...TEST_ENVIRONMENT,
-      GIT_PROJECT_ROOT: root,
-      GIT_HTTP_EXPORT_ALL: '1',
-      PATH_INFO: decodeURIComponent(url.pathname),
-      QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: incoming.method,
-      CONTENT_TYPE: headers['content-type'] ?? '',
-      HTTP_CONTENT_ENCODING: headers['content-encoding'] ?? '',
-      GIT_PROTOCOL: String(headers['git-protocol'] ?? ''),
-    },
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  child.stdin.on('error', () => undefined);
-  incoming.pipe(child.stdin);
-  outgoing.on('close', () => child.kill('SIGKILL'));
-
-  let head: Buffer | null = Buffer.alloc(0);
-  let sent = 0;
-  child.stdout.on('data', (chunk: Buffer) => {
-    let body = chunk;
-    if (head !== null) {
-      head = Buffer.concat([head, chunk]);
-      const end = head.indexOf('\r\n\r\n');
-      if (end === -1) return;
-      body = head.subarray(end + 4);
-      writeHead(outgoing, head.toString('latin1', 0, end));
-      head = null;
-    }
-    if (limit !== null && sent + body.length >= limit.afterBytes) {
-      const rest = body.subarray(0, limit.afterBytes - sent);
-      child.stdout.pause();
-      outgoing.write(rest, () => {
-        if (limit.then === 'cut') outgoing.destroy();
-      });
-      return;
-    }
-    sent += body.length;
-    if (!outgoing.write(body)) {
-      child.stdout.pause();
-      outgoing.once('drain', () => child.stdout.resume());
-    }
-  });
-  child.stdout.on('end', () => outgoing.end());
-  return child;
-}
-
-function writeHead(outgoing: ServerResponse, text: string): void {
-  let status = 200;
-  for (const line of text.split('\r\n')) {
-    const [name = '', ...rest] = line.split(': ');
-    if (name.toLowerCase() === 'status') status = Number.parseInt(rest.join(': '), 10);
-    else outgoing.setHeader(name, rest.join(': '));
-  }
-  outgoing.writeHead(status);
 }

@@ -1,13 +1,17 @@
 import type { UnknownParameter } from './api.ts';
+import type { CodeChanges } from './code-changes.ts';
 import type { Clock } from './clock.ts';
 import type { Delivery } from './deliver.ts';
 import type { GitlabEvent } from './events.ts';
+import type { GitRequest } from './git-http.ts';
 import type { ActiveFault, FaultRule } from './faults.ts';
 import type { HookFlag } from './hook-events.ts';
 import type { AlertStatus } from './hook-health.ts';
 import type { Hook, HookFields } from './hook.ts';
+import type { PipelineChanges } from './pipeline-changes.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { LoggedRequest } from './request-log.ts';
+import type { ReviewChanges } from './review-changes.ts';
 import type { Settings } from './settings.ts';
 import type { NewToken, Token } from './tokens.ts';
 import type { Group, NewGroup, NewProject, Owner, Project, User } from './places.ts';
@@ -24,8 +28,26 @@ export interface GitlabOptions {
   loggedRequests?: number;
 }
 
-/** A stand-in for GitLab: the part of its REST API that is about webhooks, on a real port of 127.0.0.1. */
-export interface Gitlab {
+/** What of a project a test may change as it likes, without hooks being told. */
+export type ProjectChanges = Partial<
+  Pick<
+    Project,
+    | 'archived'
+    | 'empty'
+    | 'visibility'
+    | 'defaultBranch'
+    | 'mergeRequestsEnabled'
+    | 'pipelinesEnabled'
+    | 'approvalsRequired'
+    | 'resetApprovalsOnPush'
+  >
+>;
+
+/**
+ * A stand-in for GitLab: the parts of its REST API that are about webhooks and merge requests, and its repositories by git's
+ * own HTTP, on a real port of 127.0.0.1.
+ */
+export interface Gitlab extends CodeChanges, ReviewChanges, PipelineChanges {
   /** `http://127.0.0.1:<port>`, what GITLAB_URL is. */
   readonly url: string;
   /** Of the bot, with the scope `api`; what GITLAB_TOKEN is. */
@@ -52,7 +74,7 @@ export interface Gitlab {
   removeMember(owner: Owner, user: User): void;
   /** Invites a group: its members, and those it inherits, have at most `level` here. */
   share(owner: Owner, withGroup: Group, level: number): void;
-  changeProject(project: Project, changes: Partial<Pick<Project, 'archived' | 'empty' | 'visibility'>>): void;
+  changeProject(project: Project, changes: ProjectChanges): void;
   deleteProject(project: Project): void;
   /** To a whole new path, below a group that is there; the old one redirects. */
   moveProject(project: Project, path: string): void;
@@ -86,6 +108,8 @@ export interface Gitlab {
   /** How many the API has worked at in the same moment, at most. */
   readonly mostRequestsAtOnce: number;
   forgetRequests(): void;
+  /** Those of git, which are none of the API's. */
+  readonly gitRequests: readonly GitRequest[];
   /** What clients sent that this version of GitLab passes over. */
   readonly unknownParameters: readonly UnknownParameter[];
 

@@ -4,12 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer } from './answer.ts';
 import { answer, tokenIn, type Api } from './api.ts';
 import { readBody } from './body.ts';
+import { type GitDesk, serveGit } from './git-http.ts';
 import { LOGIN_PAGE, type Fault, type Faults } from './faults.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import type { LoggedRequest, RequestLog } from './request-log.ts';
 
 export interface Desk {
   api: Api;
+  git: GitDesk;
   faults: Faults;
   rateLimiter: RateLimiter;
   log: RequestLog;
@@ -21,9 +23,11 @@ export interface Desk {
 
 /** From a request to its answer: what stands before GitLab, its rate limit, its API, and what befalls the answer. */
 export async function handle(desk: Desk, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-  const body = await readBody(incoming);
   const api = `${desk.root}/api/v4`;
   const [path = '', query = ''] = (incoming.url ?? '').split('?', 2);
+  const isBelow = path.startsWith(`${desk.root}/`) && !path.startsWith(`${api}/`);
+  if (isBelow && serveGit(desk.git, path.slice(desk.root.length), incoming, outgoing)) return;
+  const body = await readBody(incoming);
   if (!path.startsWith(`${api}/`)) {
     write(outgoing, page(path, desk.root));
     return;

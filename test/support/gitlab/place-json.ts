@@ -42,7 +42,7 @@ export function projectJson(project: Project, call: Call, { simple = false } = {
     path: lastPart(project.path),
     path_with_namespace: project.path,
     created_at: new Date(project.createdAt).toISOString(),
-    default_branch: project.empty ? null : 'main',
+    default_branch: project.empty ? null : project.defaultBranch,
     http_url_to_repo: `${instance}/${project.path}.git`,
     web_url: `${instance}/${project.path}`,
     last_activity_at: new Date(project.createdAt).toISOString(),
@@ -54,7 +54,16 @@ export function projectJson(project: Project, call: Call, { simple = false } = {
       full_path: parent,
       parent_id: project.group?.parent?.id ?? null,
     },
-    ...(!simple && { archived: project.archived, visibility: project.visibility, empty_repo: project.empty }),
+    ...(!simple && {
+      archived: project.archived,
+      visibility: project.visibility,
+      empty_repo: project.empty,
+      merge_requests_enabled: project.mergeRequestsEnabled,
+      merge_requests_access_level: project.mergeRequestsEnabled ? 'enabled' : 'disabled',
+      ...(project.forkedFrom && {
+        forked_from_project: { id: project.forkedFrom.id, path_with_namespace: project.forkedFrom.path },
+      }),
+    }),
   };
 }
 

@@ -43,6 +43,15 @@ export interface Project extends Place {
   archived: boolean;
   /** Has no commit yet, so that GitLab finds nothing to make a test push of. */
   empty: boolean;
+  defaultBranch: string;
+  forkedFrom: Project | null;
+  /** Whether it has merge requests, and pipelines that our account may see. */
+  mergeRequestsEnabled: boolean;
+  pipelinesEnabled: boolean;
+  /** How many approvals a merge request needs, in the editions that ask for any. */
+  approvalsRequired: number;
+  /** Whether a push takes all approvals back. */
+  resetApprovalsOnPush: boolean;
 }
 
 export type Owner = Project | Group;
@@ -61,4 +70,9 @@ export interface NewProject {
   visibility?: Visibility;
   archived?: boolean;
   empty?: boolean;
+  /** `main` when absent. */
+  defaultBranch?: string;
+  forkedFrom?: Project | null;
+  /** A bare repository that is served at `<url>/<path>.git`. */
+  git?: string;
 }

@@ -3,10 +3,12 @@ import type { Route } from './call.ts';
 import type { Surroundings } from './deliver.ts';
 import { hookRoutes } from './hook-routes.ts';
 import { memberRoutes } from './member-routes.ts';
+import { mergeRequestRoutes } from './merge-request-routes.ts';
 import { placeRoutes } from './place-routes.ts';
 
 const ROUTES = [
   ...placeRoutes,
+  ...mergeRequestRoutes,
   ...memberRoutes('project'),
   ...memberRoutes('group'),
   ...hookRoutes('project'),

@@ -1,15 +1,19 @@
 import type { Api, UnknownParameter } from './api.ts';
 import { createClock } from './clock.ts';
+import { createCodeChanges } from './code-changes.ts';
 import type { Surroundings } from './deliver.ts';
 import { emit, resend } from './events.ts';
 import { Faults } from './faults.ts';
 import type { Gitlab, GitlabOptions } from './gitlab.ts';
+import type { GitDesk } from './git-http.ts';
 import { handle } from './handler.ts';
 import { alertStatusOf, disable } from './hook-health.ts';
 import { checkFields } from './hook-rules.ts';
 import { changeHook, newHook } from './hook.ts';
+import { createPipelineChanges } from './pipeline-changes.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { RequestLog } from './request-log.ts';
+import { createReviewChanges } from './review-changes.ts';
 import { listen } from './server.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
 import { Tokens } from './tokens.ts';
@@ -31,10 +35,15 @@ export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> 
   const faults = new Faults();
   const rateLimiter = new RateLimiter(clock);
   const log = new RequestLog(loggedRequests);
+  const git: GitDesk = { api, requests: [], children: new Set() };
   let latencyMs = options.latencyMs ?? 0;
 
   const server = await listen(async (incoming, outgoing) =>
-    handle({ api, faults, rateLimiter, log, root: relativeUrlRoot, latencyMs: () => latencyMs }, incoming, outgoing),
+    handle(
+      { api, git, faults, rateLimiter, log, root: relativeUrlRoot, latencyMs: () => latencyMs },
+      incoming,
+      outgoing,
+    ),
   );
   within.instance = `http://127.0.0.1:${server.port}${relativeUrlRoot}`;
   const bot = world.addUser({ username: 'forgeflow-bot' });
@@ -94,6 +103,10 @@ export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> 
       world.moveProject(project, path);
     },
 
+    ...createCodeChanges(world, within),
+    ...createReviewChanges(world, within),
+    ...createPipelineChanges(world, within),
+
     hooksOf: ({ hooks }) => hooks.map((hook) => ({ ...hook, custom_headers: { ...hook.custom_headers } })),
     alertStatusOf: (hook) => alertStatusOf(world.hook(hook), settings, clock.now()),
     addHook(owner, fields) {
@@ -128,12 +141,14 @@ export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> 
     forgetRequests() {
       log.clear();
     },
+    gitRequests: git.requests,
     unknownParameters,
 
     goAway: async () => server.goAway(),
     comeBack: async () => server.comeBack(),
     async close() {
       faults.clear();
+      for (const child of git.children) child.kill('SIGKILL');
       await server.goAway();
     },
   };

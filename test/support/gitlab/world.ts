@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts';
+import { Code } from './code.ts';
 import type { Hook } from './hook.ts';
 import type { Group, NewGroup, NewProject, Owner, Place, Project, User, Visibility } from './places.ts';
 
@@ -18,6 +19,8 @@ export class World {
   #lastGroupId = 200;
   #lastProjectId = 1_000;
   #lastHookId = 9_000_000;
+  readonly #code = new WeakMap<Project, Code>();
+  readonly #lastIds = { mergeRequest: 40_000, note: 500_000, pipeline: 60_000, job: 7_000_000 };
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -43,9 +46,22 @@ export class World {
     return group;
   }
 
-  addProject({ path, group = null, visibility = 'private', archived = false, empty = false }: NewProject): Project {
+  addProject({ path, group = null, visibility = 'private', ...given }: NewProject): Project {
     const place = this.#newPlace(++this.#lastProjectId, path, group, visibility);
-    const project: Project = { kind: 'project', ...place, group, archived, empty };
+    const project: Project = {
+      kind: 'project',
+      ...place,
+      group,
+      archived: given.archived ?? false,
+      empty: given.empty ?? false,
+      defaultBranch: given.defaultBranch ?? 'main',
+      forkedFrom: given.forkedFrom ?? null,
+      mergeRequestsEnabled: true,
+      pipelinesEnabled: true,
+      approvalsRequired: 0,
+      resetApprovalsOnPush: false,
+    };
+    if (given.git !== undefined) this.codeOf(project).directory = given.git;
     this.#claim(project.path, project);
     this.projects.set(project.id, project);
     this.projectIds.push(project.id);
@@ -55,6 +71,32 @@ export class World {
 
   nextHookId(): number {
     return ++this.#lastHookId;
+  }
+
+  nextId(kind: 'mergeRequest' | 'note' | 'pipeline' | 'job'): number {
+    return ++this.#lastIds[kind];
+  }
+
+  /** Made when it is first needed: most of 100,000 projects are only listed. */
+  codeOf(project: Project): Code {
+    const known = this.#code.get(project);
+    if (known !== undefined) return known;
+    const code = new Code();
+    this.#code.set(project, code);
+    return code;
+  }
+
+  /** Of all projects that have anything of it. */
+  *allCode(): Generator<[Project, Code]> {
+    for (const project of this.projects.values()) {
+      const code = this.#code.get(project);
+      if (code !== undefined) yield [project, code];
+    }
+  }
+
+  /** Who does what nobody in particular does. */
+  someone(): User {
+    return [...this.users.values()].find(({ username }) => username === 'ada') ?? this.addUser({ username: 'ada' });
   }
 
   /** The one that this is a copy of. @throws Error when it is gone */
@@ -94,6 +136,7 @@ export class World {
     this.#byPath.delete(project.path.toLowerCase());
     project.group?.projects.delete(project);
     project.hooks = [];
+    for (const [, code] of this.allCode()) code.lose(project);
     this.revision++;
   }
 
