@@ -142,6 +142,20 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
     await forgeflow.gitlab.sync();
     return { workflowId: 'syncGitLabRepositories' };
   },
+  async 'sweep-deliveries'({ forgeflow, database }) {
+    const receiver = await startReceiver();
+    const { id, handle } = await deliverTo(forgeflow, receiver.url);
+    await untilClosed({ handle });
+    await receiver.close();
+    const date_created = new Date(Date.now() - 31 * 24 * HOUR);
+    await database.db.updateTable('deliveries').set({ date_created }).where('id', '=', id).execute();
+    await forgeflow.temporal.workflow.execute('sweepDeliveries', {
+      workflowId: 'sweepDeliveries',
+      taskQueue: 'forgeflow',
+      staticSummary: 'deliveries and events older than their retention',
+    });
+    return { workflowId: 'sweepDeliveries' };
+  },
 };
 
 async function workflowOf({ temporal }: Environment['forgeflow'], { runId }: { runId: string }): Promise<string> {

@@ -4,7 +4,9 @@ import { retention } from './proxies.ts';
 
 /** Deletes deliveries, and the events that led to them, once they are older than `DELIVERY_RETENTION_DAYS`. */
 export async function sweepDeliveries(): Promise<Sweep> {
-  const swept = await retention.sweepOldDeliveries(new Date().toISOString());
+  const now = new Date().toISOString();
+  const summary = `what is too old at ${now}`;
+  const swept = await retention.sweepOldDeliveries.executeWithOptions({ summary }, [now]);
   setCurrentDetails(describeSweep(swept));
   return swept;
 }
