@@ -9,6 +9,12 @@ import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
 import { createJobs, type JobActivities } from './jobs.ts';
 import { createMergeability, type MergeabilityDependencies } from './mergeability.ts';
+import {
+  createRepositoryClones,
+  createRepositoryRecords,
+  type RepositoryClones,
+  type RepositoryRecords,
+} from './repositories.ts';
 import { createRetention, type Retention, type RetentionDependencies } from './retention.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
 
@@ -22,9 +28,9 @@ export type EgressActivities = DeliveryAttempts & TestSends;
 /** On task queue `gitlab`. */
 export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActivities>;
 /** On task queue `git`. */
-export type GitActivities = Partial<JobActivities>;
+export type GitActivities = RepositoryClones & Partial<JobActivities>;
 /** On task queue `forgeflow`. */
-export type RecordActivities = DeliveryRecords & GitlabRuns & Retention;
+export type RecordActivities = DeliveryRecords & GitlabRuns & RepositoryRecords & Retention;
 
 /** All activities, by the task queue that serves them. */
 export interface Activities {
@@ -43,10 +49,11 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     forgeflow: {
       ...createDeliveryRecords(dependencies),
       ...createGitlabRuns(dependencies),
+      ...createRepositoryRecords(dependencies),
       ...createRetention(dependencies),
     },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
     gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies), ...jobs.gitlab },
-    git: jobs.git,
+    git: { ...createRepositoryClones(dependencies), ...jobs.git },
   };
 }

@@ -6,6 +6,7 @@ import { recordClone } from '../src/database/tracked-repositories.ts';
 import type { Clone } from '../src/git/clone.ts';
 import { Clones } from '../src/git/clones.ts';
 import type { Remote } from '../src/git/credentials.ts';
+import { GitError } from '../src/git/git-error.ts';
 import { createGit } from '../src/git/git.ts';
 
 /** A tracked repository: our id, and its path in GitLab. */
@@ -45,15 +46,28 @@ export function createJobClones(config: Config, db: ForgeflowDatabase): JobClone
       const remote = await remoteOf(config, path);
       const all = await clones();
       const recorded = async (clone: Clone) => {
-        await recordClone(db, id, await all.sizeBytes(id));
+        if (!(await recordClone(db, id, await all.sizeBytes(id)))) throw new Untracked(path);
         return work(clone);
       };
-      return all.use(id, remote, recorded, { signal });
+      try {
+        return await all.use(id, remote, recorded, { signal });
+      } catch (error) {
+        // Whoever removed the repository has removed its clone too, before it was made anew here.
+        if (error instanceof Untracked) await all.remove(id);
+        throw error;
+      }
     },
     async remove(id) {
       await (await clones()).remove(id);
     },
   };
+}
+
+/** The repository was removed while its clone was brought up to date. */
+class Untracked extends GitError {
+  constructor(path: string) {
+    super('not_found', `${path} is not tracked any more`);
+  }
 }
 
 /** @throws ConfigError that names the setting */

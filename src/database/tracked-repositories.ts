@@ -46,6 +46,7 @@ export async function trackRepository(
  * @returns false where it was not tracked
  */
 export async function untrackRepository(db: Database, id: number): Promise<boolean> {
+  if (!db.isTransaction) return db.transaction().execute((transaction) => untrackRepository(transaction, id));
   const { numUpdatedRows } = await db
     .updateTable('repositories')
     .set({
@@ -59,6 +60,8 @@ export async function untrackRepository(db: Database, id: number): Promise<boole
     .where('id', '=', id)
     .where('tracked_at', 'is not', null)
     .executeTakeFirst();
+  await db.deleteFrom('merge_requests').where('repository_id', '=', id).execute();
+  await db.deleteFrom('search_indexes').where('repository_id', '=', id).execute(); // and all of the index with it
   return numUpdatedRows === 1n;
 }
 
@@ -108,14 +111,15 @@ export async function listTracked(db: Database): Promise<TrackedRepository[]> {
   return rows.map(trackedOf);
 }
 
-/** Its clone was brought up to date just now. */
-export async function recordClone(db: Database, id: number, bytes: number): Promise<void> {
-  await db
+/** Its clone was brought up to date just now. @returns false where it is not tracked any more */
+export async function recordClone(db: Database, id: number, bytes: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('repositories')
     .set({ fetched_at: sql`now()`, clone_bytes: bytes })
     .where('id', '=', id)
     .where('tracked_at', 'is not', null)
-    .execute();
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
 }
 
 /** Its default branch and where that stands, as somebody has just seen it; both null where it has no commits. */
