@@ -37,6 +37,16 @@ export function time(iso: string | null, now = Date.now()): string {
   return `${iso.slice(0, 19).replace('T', ' ')}Z ${pc.dim(`(${relative})`)}`;
 }
 
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** A size for people: `12.3 MiB`; a dash for none. */
+export function size(bytes: number | null): string {
+  if (bytes === null) return pc.dim('–');
+  const step = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  const value = bytes / 1024 ** step;
+  return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[step] ?? ''}`;
+}
+
 const STATE_COLOURS: Record<string, (text: string) => string> = {
   delivered: pc.green,
   active: pc.green,
@@ -45,6 +55,16 @@ const STATE_COLOURS: Record<string, (text: string) => string> = {
   tripped: pc.red,
   failed: pc.red,
   dead: pc.red,
+  clean: pc.green,
+  approved: pc.green,
+  success: pc.green,
+  behind: pc.yellow,
+  review_required: pc.yellow,
+  unknown: pc.yellow,
+  dirty: pc.red,
+  changes_requested: pc.red,
+  failure: pc.red,
+  draft: pc.dim,
   running: pc.yellow,
   installed: pc.green,
   completed: pc.green,

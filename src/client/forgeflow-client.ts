@@ -8,6 +8,7 @@ import { createSealer } from '../secrets/sealer.ts';
 import { LateClient } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
+import { Repositories } from './repositories.ts';
 import { readStatus, type SystemStatus } from './status.ts';
 import { Gitlab, type InstallOptions } from './gitlab.ts';
 import { type EnqueuedJob, Jobs } from './jobs.ts';
@@ -26,6 +27,7 @@ export class ForgeflowClient {
   readonly subscriptions: Subscriptions;
   readonly deliveries: Deliveries;
   readonly gitlab: Gitlab;
+  readonly repositories: Repositories;
   readonly jobs: Jobs;
   readonly #context: ClientContext;
   readonly #temporal: LateClient;
@@ -42,6 +44,7 @@ export class ForgeflowClient {
     this.subscriptions = new Subscriptions(context);
     this.deliveries = new Deliveries(context);
     this.gitlab = new Gitlab(context);
+    this.repositories = new Repositories(context);
     this.jobs = new Jobs(context);
   }
 

@@ -1,0 +1,46 @@
+import { sql } from 'kysely';
+import type { Database } from './connection.ts';
+
+/** A tracked repository with what the jobs have found out of it. */
+export interface RepositoryOverview {
+  id: number;
+  gitlabId: number;
+  path: string;
+  trackedAt: Date;
+  defaultBranch: string | null;
+  headSha: string | null;
+  requiredApprovals: number | null;
+  fetchedAt: Date | null;
+  cloneBytes: number | null;
+  openMergeRequests: number;
+  /** Null before it was first indexed. */
+  indexedAt: Date | null;
+  /** Null where it had no commits. */
+  indexedCommit: string | null;
+  indexedFiles: number | null;
+  /** Whether it has more files than are indexed. */
+  isIndexTruncated: boolean | null;
+}
+
+/** All that are tracked, by path. @param path only the one that was last seen with it; GitLab's paths ignore case */
+export async function readOverview(db: Database, path?: string): Promise<RepositoryOverview[]> {
+  const { rows } = await sql<
+    Omit<RepositoryOverview, 'gitlabId' | 'cloneBytes'> & { gitlabId: string; cloneBytes: string | null }
+  >`
+    select repositories.id, gitlab_id as "gitlabId", path, tracked_at as "trackedAt", default_branch as "defaultBranch",
+      head_sha as "headSha", required_approvals as "requiredApprovals", fetched_at as "fetchedAt",
+      clone_bytes as "cloneBytes", (
+        select count(*)::int from merge_requests where repository_id = repositories.id and state = 'opened'
+      ) as "openMergeRequests",
+      indexed_at as "indexedAt", commit_sha as "indexedCommit", files as "indexedFiles",
+      truncated as "isIndexTruncated"
+    from repositories left join search_indexes on search_indexes.repository_id = repositories.id
+    where tracked_at is not null ${path === undefined ? sql`` : sql`and lower(path) = lower(${path})`}
+    order by ${path === undefined ? sql`lower(path), repositories.id` : sql`last_seen_at desc, repositories.id desc limit 1`}
+  `.execute(db);
+  return rows.map((row) => ({
+    ...row,
+    gitlabId: Number(row.gitlabId),
+    cloneBytes: row.cloneBytes === null ? null : Number(row.cloneBytes),
+  }));
+}
