@@ -21,11 +21,12 @@ RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --omit=optional --ign
 FROM node:20-bookworm-slim
 # The SDK's core trusts the system's certificates, not Node's, and the slim image has none.
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends ca-certificates \
+  && apt-get install --yes --no-install-recommends ca-certificates git \
   && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production
 WORKDIR /app
-# All of it belongs to root: the worker writes nothing here.
+# All of it belongs to root: the worker writes nothing here, but its clones into the volume that is mounted there.
+RUN install --directory --owner=node --group=node --mode=0700 /var/lib/forgeflow
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY bin bin

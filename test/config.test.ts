@@ -34,6 +34,10 @@ describe('settings', () => {
       temporalEnv: {},
       webUiUrl: undefined,
       home: join(directory, '.forgeflow'),
+      storageDirectory: join(directory, '.forgeflow', 'storage'),
+      gitConcurrency: 2,
+      gitCaFile: undefined,
+      programPath: undefined,
       secretsKey: undefined,
       egressConcurrency: 10,
       egressConcurrencyPerSubscription: 3,
@@ -63,6 +67,10 @@ describe('settings', () => {
       DATABASE_URL: 'postgres://ann:pw@db/forgeflow',
       TEMPORAL_ADDRESS: 'temporal:7233',
       FORGEFLOW_HOME: 'data',
+      STORAGE_DIR: '/srv/clones',
+      GIT_CONCURRENCY: '7',
+      GIT_SSL_CAINFO: '/etc/ca.pem',
+      PATH: '/usr/bin:/bin',
       SECRETS_KEY: KEY,
       EGRESS_CONCURRENCY: '25',
       EGRESS_CONCURRENCY_PER_SUBSCRIPTION: '20',
@@ -91,6 +99,10 @@ describe('settings', () => {
       temporalEnv: { TEMPORAL_ADDRESS: 'temporal:7233' },
       webUiUrl: undefined,
       home: join(directory, 'data'),
+      storageDirectory: '/srv/clones',
+      gitConcurrency: 7,
+      gitCaFile: '/etc/ca.pem',
+      programPath: '/usr/bin:/bin',
       secretsKey: KEY,
       egressConcurrency: 25,
       egressConcurrencyPerSubscription: 20,
@@ -118,6 +130,7 @@ describe('settings', () => {
 
   test('an empty value is the same as none', () => {
     const names = ['DATABASE_URL', 'FORGEFLOW_HOME', 'SECRETS_KEY', 'EGRESS_CONCURRENCY', 'DELIVERY_TIMEOUT_MS'];
+    const git = ['STORAGE_DIR', 'GIT_CONCURRENCY', 'GIT_SSL_CAINFO'];
     const more = ['DELIVERY_ALLOWED_NETWORKS', 'DELIVERY_PROXY', 'LOG_LEVEL', 'METRICS_PORT'];
     const newer = ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', 'BREAKER_FAILURES', 'INGRESS_PORT', 'INGRESS_TOKEN'];
     const gitlab = [
@@ -131,7 +144,7 @@ describe('settings', () => {
       'INSTALL_CRON',
     ];
     newer.push('INGRESS_URL', 'DELIVERY_RETENTION_DAYS', ...gitlab.map((name) => `GITLAB_${name}`));
-    expect(load(Object.fromEntries([...names, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
+    expect(load(Object.fromEntries([...names, ...git, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
   });
 
   test.each([
@@ -208,6 +221,8 @@ describe('settings', () => {
     ['GITLAB_VERIFY_HOURS', ['0', '-1'], /it is not above 0/],
     ['GITLAB_VERIFY_HOURS', ['8761'], /it is above 8760/],
     ['GITLAB_VERIFY_HOURS', ['daily', 'Infinity'], /it is not a number/],
+    ['GIT_CONCURRENCY', ['0'], /it is below 1/],
+    ['GIT_CONCURRENCY', ['65'], /it is above 64/],
     ['GITLAB_CONCURRENCY', ['0'], /it is below 1/],
     ['GITLAB_CONCURRENCY', ['51'], /it is above 50/],
     ['GITLAB_CONCURRENCY', ['2.5'], /it is not a whole number/],

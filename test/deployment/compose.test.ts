@@ -38,6 +38,7 @@ const COMPOSE_ONLY = ['POSTGRES_PASSWORD'];
 /** What only makes sense outside of compose, where its own Postgres and Temporal are not used. */
 const NOT_PASSED_ON = [
   'FORGEFLOW_HOME',
+  'GIT_SSL_CAINFO',
   'TEMPORAL_API_KEY',
   'TEMPORAL_TLS',
   'TEMPORAL_TLS_CLIENT_CERT_PATH',
@@ -117,6 +118,7 @@ describe('docker-compose.yml', () => {
     );
     expect(loadConfig(environment, emptyDirectory)).toEqual({
       ...loadConfig({}, emptyDirectory),
+      storageDirectory: '/var/lib/forgeflow',
       databaseUrl: 'postgres://forgeflow:secret-of-16-chars@postgres:5432/forgeflow',
       secretsKey: Buffer.alloc(32).toString('base64'),
       ingressToken: 'secret-of-16-chars',
