@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { type Config, ConfigError, required } from '../src/config.ts';
 import type { ForgeflowDatabase } from '../src/database/connection.ts';
-import { recordClone } from '../src/database/tracked-repositories.ts';
+import { listTracked, recordClone } from '../src/database/tracked-repositories.ts';
 import type { Clone } from '../src/git/clone.ts';
 import { Clones } from '../src/git/clones.ts';
 import type { Remote } from '../src/git/credentials.ts';
@@ -22,6 +22,12 @@ export interface JobClones {
    * @throws GitError, ConfigError that names the setting, and what the work throws
    */
   use<T>(repository: ClonedRepository, work: (clone: Clone) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /**
+   * Takes away the clones of repositories that are not tracked: where several machines have clones, one that is removed goes
+   * at once only from one of them.
+   * @returns how many @throws GitError
+   */
+  sweep(): Promise<number>;
   /** Takes the clone of a repository away; nothing happens where there is none. @throws GitError */
   remove(id: number): Promise<void>;
 }
@@ -56,6 +62,13 @@ export function createJobClones(config: Config, db: ForgeflowDatabase): JobClone
         if (error instanceof Untracked) await all.remove(id);
         throw error;
       }
+    },
+    async sweep() {
+      const all = await clones();
+      const tracked = new Set((await listTracked(db)).map(({ id }) => id));
+      const strays = (await all.ids()).filter((id) => !tracked.has(id));
+      for (const id of strays) await all.remove(id);
+      return strays.length;
     },
     async remove(id) {
       await (await clones()).remove(id);

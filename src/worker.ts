@@ -4,7 +4,7 @@ import pRetry from 'p-retry';
 import { createGitlabAccess } from '../activities/gitlab-access.ts';
 import { hooksInHand } from '../activities/gitlab-hooks.ts';
 import { createActivities } from '../activities/index.ts';
-import { createJobClones } from '../activities/job-clones.ts';
+import { createJobClones, type JobClones } from '../activities/job-clones.ts';
 import { type RelayOptions, startRelay } from './bus/relay.ts';
 import { type Config, ConfigError, required } from './config.ts';
 import { type ForgeflowDatabase, isConnectionFault, openDatabase } from './database/connection.ts';
@@ -23,7 +23,7 @@ import { createSealer, type Sealer } from './secrets/sealer.ts';
 import { UnreachableError } from './temporal/connection.ts';
 import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
 import { sweepAtStart } from './temporal/schedules.ts';
-import { FORGEFLOW_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
+import { FORGEFLOW_QUEUE, GIT_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
 import {
   createWorkers,
   installRuntime,
@@ -146,6 +146,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       },
     }),
   );
+  const clones = createJobClones(config, db);
   const workers = await createWorkers({
     connection: temporal.connection,
     namespace: temporal.namespace,
@@ -157,7 +158,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       breakerFailures: config.breakerFailures,
       retentionDays: config.deliveryRetentionDays,
       gitlab,
-      clones: createJobClones(config, db),
+      clones,
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
       },
@@ -182,6 +183,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       })
     : undefined;
   const sweepStarted = relay === undefined ? undefined : sweepAtStart(temporal.client, logger);
+  if (queues.includes(GIT_QUEUE)) sweepClones(clones, logger);
   const done = running.done.finally(async () => {
     await relay?.stop();
     await sweepStarted;
@@ -200,6 +202,20 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     await done.catch(() => undefined);
   }
   return { done, stop };
+}
+
+/** In the background: clones that nobody needs take only space. */
+function sweepClones(clones: JobClones, logger: Logger): void {
+  clones.sweep().then(
+    (count) => {
+      if (count > 0) logger.info('clones of repositories that are no longer tracked were removed', { count });
+    },
+    (error: unknown) => {
+      logger.warn('old clones could not be looked for', {
+        problem: error instanceof Error ? error.message : 'unknown',
+      });
+    },
+  );
 }
 
 /** Nothing is lost while Postgres or Temporal are away, so a worker that starts meanwhile waits for them, as it would later. */

@@ -17,19 +17,22 @@ export async function insertEvent(
   db: Database,
   { id, topic, payload, dedupeKey = null }: NewEvent,
 ): Promise<{ id: string; duplicate: boolean }> {
-  const stored = await db
-    .insertInto('events')
-    .values({ id, topic, payload, dedupe_key: dedupeKey })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  if (stored !== undefined) return { id, duplicate: false };
-  const known = await db
-    .selectFrom('events')
-    .select('id')
-    .where((where) => where.or([where('id', '=', id), where('dedupe_key', '=', dedupeKey)]))
-    .executeTakeFirstOrThrow();
-  return { id: known.id, duplicate: true };
+  for (;;) {
+    const stored = await db
+      .insertInto('events')
+      .values({ id, topic, payload, dedupe_key: dedupeKey })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('id')
+      .executeTakeFirst();
+    if (stored !== undefined) return { id, duplicate: false };
+    const known = await db
+      .selectFrom('events')
+      .select('id')
+      .where((where) => where.or([where('id', '=', id), where('dedupe_key', '=', dedupeKey)]))
+      .executeTakeFirst();
+    if (known !== undefined) return { id: known.id, duplicate: true };
+    // It was so old that it was deleted between the two, which makes this one new.
+  }
 }
 
 /** Whether an event was not stored since Postgres reads no JSON that is nested so deep; a transaction is over with that. */
