@@ -3,7 +3,9 @@ import { appendFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const FORGEFLOW = fileURLToPath(new URL('../../bin/forgeflow.js', import.meta.url));
+/** The command as a clone has it; the tests build it once, since that starts faster. */
+export const FORGEFLOW =
+  process.env['FORGEFLOW_PROGRAM'] ?? fileURLToPath(new URL('../../bin/forgeflow.js', import.meta.url));
 
 /** A `forgeflow worker` in a process of its own. It ends with ours at the latest. */
 export interface WorkerProcess {

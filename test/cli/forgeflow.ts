@@ -1,6 +1,5 @@
 import { execa } from 'execa';
-
-const BIN = new URL('../../bin/forgeflow.js', import.meta.url).pathname;
+import { FORGEFLOW } from '../support/worker-process.ts';
 
 export interface CommandResult {
   exitCode: number;
@@ -10,7 +9,7 @@ export interface CommandResult {
 
 /** Runs the command as a user does, in a process of its own, with these settings and no others. */
 export async function forgeflow(args: string[], env: Record<string, string>, input = ''): Promise<CommandResult> {
-  const result = await execa('node', [BIN, ...args], {
+  const result = await execa('node', [FORGEFLOW, ...args], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
     extendEnv: false,
     input,

@@ -10,9 +10,9 @@ import { postAsGitlab, storedEvents, TOKEN } from '../ingress/ingress.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { PUSH } from '../support/gitlab-payloads.ts';
+import { FORGEFLOW } from '../support/worker-process.ts';
 import { forgeflow } from './forgeflow.ts';
 
-const BIN = new URL('../../bin/forgeflow.js', import.meta.url).pathname;
 let home: string;
 let database: TestDatabase;
 
@@ -29,7 +29,7 @@ async function startIngress(databaseUrl = database.url) {
   const port = await freePort();
   const { PATH, HOME } = process.env;
   const settings = { DATABASE_URL: databaseUrl, INGRESS_TOKEN: TOKEN, INGRESS_PORT: String(port) };
-  const child = spawn(process.execPath, [BIN, 'ingress'], {
+  const child = spawn(process.execPath, [FORGEFLOW, 'ingress'], {
     cwd: home,
     env: { PATH, HOME, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],

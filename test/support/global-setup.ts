@@ -18,5 +18,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('databaseServerUrl', services.databaseServerUrl);
   project.provide('temporalCli', services.temporalCli);
   project.provide('workflowBundle', services.workflowBundle);
+  process.env['FORGEFLOW_PROGRAM'] = services.program; // the tests' processes inherit it, and scripts/chaos runs it
   return () => services.stop();
 }

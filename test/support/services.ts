@@ -8,6 +8,7 @@ import { freePort } from '../../src/free-port.ts';
 import { startPostgres } from '../../src/dev/postgres-server.ts';
 import { findTemporalCli } from '../../src/dev/temporal-cli.ts';
 import { WORKFLOWS_ENTRY } from '../../src/temporal/workflow-source.ts';
+import { BUNDLE_IN_PROGRAM, buildProgram } from './built-program.ts';
 
 /** What is too dear to be made anew for every test file. */
 export interface SharedServices {
@@ -30,21 +31,29 @@ export const CARELESS_POSTGRES = {
   max_connections: '300',
 };
 
-export async function startSharedServices(): Promise<SharedServices & { stop(): Promise<void> }> {
+export async function startSharedServices(): Promise<
+  SharedServices & {
+    /** Path of today's `forgeflow`, built. */
+    program: string;
+    stop(): Promise<void>;
+  }
+> {
   const directory = temporaryDirectory('forgeflow-test-');
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(stops.map((end) => end()));
     rmSync(directory, { recursive: true, force: true });
   };
+  const packageDirectory = join(directory, 'forgeflow');
+  const program = buildProgram(packageDirectory);
   const starting = [
     startTemplate(directory, stops),
     findTemporalCli(),
-    bundle(join(directory, 'workflow-bundle.js')),
+    bundle(join(packageDirectory, BUNDLE_IN_PROGRAM)),
   ] as const;
   try {
     const [databaseServerUrl, temporalCli, workflowBundle] = await Promise.all(starting);
-    return { databaseServerUrl, temporalCli, workflowBundle, stop };
+    return { databaseServerUrl, temporalCli, workflowBundle, program, stop };
   } catch (error) {
     await Promise.allSettled(starting); // another one may still be coming up, and would be left running
     await stop();

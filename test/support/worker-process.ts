@@ -1,6 +1,6 @@
-import { spawnWorker, type WorkerProcess } from '../../scripts/chaos/worker-process.ts';
+import { FORGEFLOW, spawnWorker, type WorkerProcess } from '../../scripts/chaos/worker-process.ts';
 
-export { spawnWorker, type WorkerProcess };
+export { FORGEFLOW, spawnWorker, type WorkerProcess };
 
 /** Runs `forgeflow worker` in a process of its own, and waits until it is at work. */
 export async function startWorkerProcess(variables: Record<string, string>): Promise<WorkerProcess> {
