@@ -2,7 +2,12 @@ import type { Database, ForgeflowDatabase } from '../database/connection.ts';
 import { removeJobEvent, takeJobEvent } from '../database/job-events.ts';
 import { type JobRequest, requestJobs } from '../database/job-requests.ts';
 import { forgetMergeability } from '../database/merge-request-results.ts';
-import { findMergeRequestByIid, mergeRequestsAbout, upsertMergeRequest } from '../database/merge-requests.ts';
+import {
+  findMergeRequestByIid,
+  type KeptMergeRequest,
+  mergeRequestsAbout,
+  upsertMergeRequest,
+} from '../database/merge-requests.ts';
 import { findTrackedByGitlabId } from '../database/tracked-repositories.ts';
 import { type JobTrigger, triggersOf } from '../domain/job-triggers.ts';
 import { tellsOfMergeRequest, mergeRequestOfEvent } from '../domain/merge-request.ts';
@@ -42,10 +47,30 @@ export async function readJobEvent({ db, logger }: ReadDependencies): Promise<bo
 async function interpret(db: Database, payload: unknown): Promise<void> {
   const triggers = triggersOf(payload);
   const mergeRequest = tellsOfMergeRequest(payload) ? mergeRequestOfEvent(payload) : undefined;
-  if (mergeRequest !== undefined) await upsertMergeRequest(db, mergeRequest);
-  const requests: JobRequest[] = [];
+  const kept = mergeRequest && (await upsertMergeRequest(db, mergeRequest));
+  const requests = kept === undefined ? [] : requestsAfter(kept);
   for (const trigger of triggers) requests.push(...(await requestsOf(db, trigger)));
-  await requestJobs(db, requests);
+  await requestJobs(db, withoutRepetition(requests));
+}
+
+/**
+ * What the event is about may be a comment, and the news that it brings along a push whose own event got lost: GitLab sends
+ * each once.
+ */
+function requestsAfter({ id: mergeRequestId, repositoryId, ...kept }: KeptMergeRequest): JobRequest[] {
+  const changed = new Set(kept.changed);
+  const isUndecided = kept.isNew || changed.has('head') || changed.has('state');
+  const requests: JobRequest[] = [];
+  if (kept.state === 'opened' && (kept.isNew || changed.size > 0))
+    requests.push({ kind: 'recompute_mergeability', payload: { mergeRequestId } });
+  if (kept.state === 'opened' && isUndecided)
+    requests.push({ kind: 'recompute_review_decision', payload: { mergeRequestId } });
+  if (kept.isDoubtful) requests.push({ kind: 'sync_merge_requests', payload: { repositoryId } });
+  return requests;
+}
+
+function withoutRepetition(requests: JobRequest[]): JobRequest[] {
+  return [...new Map(requests.map((one) => [JSON.stringify([one.kind, one.payload]), one])).values()];
 }
 
 async function requestsOf(db: Database, { kind, about }: JobTrigger): Promise<JobRequest[]> {

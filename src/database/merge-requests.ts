@@ -18,6 +18,8 @@ export interface KeptMergeRequest {
   isNew: boolean;
   /** What was known is newer, so that nothing was changed. */
   isOutdated: boolean;
+  /** It contradicts what was known of the same second, and either may be the older one: only GitLab can say. */
+  isDoubtful: boolean;
   /** Nothing where it is new. */
   changed: MergeRequestChange[];
 }
@@ -29,7 +31,8 @@ const SECOND_MS = 1_000;
 
 /**
  * Keeps what GitLab says of a merge request; what it leaves open (reviewers, head) stays as it was. Of two reports the newer
- * one counts, whatever order they come in; of two of the same second, the one that came last. What was merged stays so.
+ * one counts, whatever order they come in; of two of the same second, the one that came last, until GitLab is asked
+ * (`isDoubtful`). What was merged stays so.
  *
  * A change of head, branches, draft or state makes its mergeability unknown, one of the head its decision too: whoever
  * calls asks for the jobs. It stays locked until the transaction ends; who keeps several in one, goes by their ids.
@@ -50,12 +53,14 @@ async function update(db: Database, found: MergeRequest): Promise<KeptMergeReque
     .where('repositories.gitlab_id', '=', String(found.gitlabProjectId))
     .where('repositories.tracked_at', 'is not', null)
     .where('iid', '=', found.iid)
+    .forKeyShare('repositories') // first, as whoever removes the repository does
     .forNoKeyUpdate('merge_requests')
     .executeTakeFirst();
   if (known === undefined) return undefined;
   const { id, repository_id: repositoryId } = known;
   const knownAt = known.gitlab_updated_at?.getTime() ?? 0;
-  if (found.updatedAt !== null && found.updatedAt < Math.floor(knownAt / SECOND_MS) * SECOND_MS) {
+  const knownSecond = Math.floor(knownAt / SECOND_MS) * SECOND_MS;
+  if (found.updatedAt !== null && found.updatedAt < knownSecond) {
     return {
       id,
       repositoryId,
@@ -63,6 +68,7 @@ async function update(db: Database, found: MergeRequest): Promise<KeptMergeReque
       headSha: known.head_sha,
       isNew: false,
       isOutdated: true,
+      isDoubtful: false,
       changed: [],
     };
   }
@@ -94,7 +100,9 @@ async function update(db: Database, found: MergeRequest): Promise<KeptMergeReque
     .execute();
   if (changed.length > 0) await forgetMergeability(db, [id]);
   if (differences.head) await forgetDecisions(db, [id]);
-  return { id, repositoryId, state, headSha, isNew: false, isOutdated: false, changed };
+  const isOfSameSecond = found.updatedAt !== null && found.updatedAt < knownSecond + SECOND_MS;
+  const isDoubtful = isOfSameSecond && changed.length > 0;
+  return { id, repositoryId, state, headSha, isNew: false, isOutdated: false, isDoubtful, changed };
 }
 
 /** @returns undefined where it is there already, or belongs to no tracked repository */
@@ -109,11 +117,12 @@ async function insert(db: Database, found: MergeRequest): Promise<KeptMergeReque
       ${found.targetBranch}, ${found.sourceGitlabProjectId}::bigint, ${found.headSha}, ${found.isDraft}::boolean,
       ${found.state}, ${found.reviewers}::bigint[], ${updatedAt}::timestamptz
     from repositories where gitlab_id = ${found.gitlabProjectId}::bigint and tracked_at is not null
+    for key share -- whoever removes the repository is waited for, and it is not tracked then
     on conflict do nothing
     returning id, repository_id as "repositoryId"
   `.execute(db);
   const { state, headSha } = found;
-  return rows[0] && { ...rows[0], state, headSha, isNew: true, isOutdated: false, changed: [] };
+  return rows[0] && { ...rows[0], state, headSha, isNew: true, isOutdated: false, isDoubtful: false, changed: [] };
 }
 
 /** @returns undefined for one that is not known, or whose repository is not tracked */

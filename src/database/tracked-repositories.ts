@@ -47,6 +47,8 @@ export async function trackRepository(
  */
 export async function untrackRepository(db: Database, id: number): Promise<boolean> {
   if (!db.isTransaction) return db.transaction().execute((transaction) => untrackRepository(transaction, id));
+  // Whoever is about to add something to it has the row in share until that is there; then it goes with the rest.
+  await db.selectFrom('repositories').select('id').where('id', '=', id).forUpdate().execute();
   const { numUpdatedRows } = await db
     .updateTable('repositories')
     .set({
@@ -60,7 +62,10 @@ export async function untrackRepository(db: Database, id: number): Promise<boole
     .where('id', '=', id)
     .where('tracked_at', 'is not', null)
     .executeTakeFirst();
-  await db.deleteFrom('merge_requests').where('repository_id', '=', id).execute();
+  await sql`
+    with locked as (select id from merge_requests where repository_id = ${id} order by id for update)
+    delete from merge_requests using locked where merge_requests.id = locked.id
+  `.execute(db);
   await db.deleteFrom('search_indexes').where('repository_id', '=', id).execute(); // and all of the index with it
   return numUpdatedRows === 1n;
 }
@@ -122,13 +127,21 @@ export async function recordClone(db: Database, id: number, bytes: number): Prom
   return numUpdatedRows === 1n;
 }
 
-/** Its default branch and where that stands, as somebody has just seen it; both null where it has no commits. */
+/**
+ * Its default branch and where that stands, as somebody has just seen it; both null where it has no commits. Nothing is
+ * written where it is not tracked any more.
+ */
 export async function recordHead(
   db: Database,
   id: number,
   { branch, sha }: { branch: string | null; sha: string | null },
 ): Promise<void> {
-  await db.updateTable('repositories').set({ default_branch: branch, head_sha: sha }).where('id', '=', id).execute();
+  await db
+    .updateTable('repositories')
+    .set({ default_branch: branch, head_sha: sha })
+    .where('id', '=', id)
+    .where('tracked_at', 'is not', null)
+    .execute();
 }
 
 function trackedOf(row: Selectable<RepositoryTable>): TrackedRepository {

@@ -47,10 +47,11 @@ function isBranchName(name: string): boolean {
 
 // Postgres has no text with a NUL in it.
 const title = z.string().transform((text) => text.replaceAll('\u0000', '\ufffd'));
+const LATEST_TIME = Date.UTC(10_000, 0);
 const time = z.string().transform((text) => {
   // As in `2026-11-21T07:30:54Z` and in `2026-11-21 07:30:54 UTC`; GitLab's events have both.
   const at = Date.parse(text);
-  return Number.isNaN(at) ? null : at;
+  return at >= 0 && at < LATEST_TIME ? at : null; // else it is no time, or none that Postgres has too
 });
 const users = z.array(z.object({ id: gitlabId })).transform((list) => list.map(({ id }) => id));
 const state = z.enum(MERGE_REQUEST_STATES, `it is none of ${MERGE_REQUEST_STATES.join(', ')}`);
@@ -83,9 +84,9 @@ const fromApi = z.object({ ...shared, sha: sha.nullish(), reviewers: users.nulli
 /** Whether an event of GitLab tells of a merge request in full, as its own events do, and those of comments on it. */
 export function tellsOfMergeRequest(payload: unknown): boolean {
   const { success, data } = z.object({ object_kind: z.string(), merge_request: z.unknown() }).safeParse(payload);
-  return (
-    success && (data.object_kind === 'merge_request' || (data.object_kind === 'note' && data.merge_request != null))
-  );
+  if (!success) return false;
+  const isOnMergeRequest = data.merge_request !== undefined && data.merge_request !== null;
+  return data.object_kind === 'merge_request' || (data.object_kind === 'note' && isOnMergeRequest);
 }
 
 /**

@@ -76,6 +76,7 @@ describe('what is kept of a merge request', () => {
       headSha: hashOf('a'),
       isNew: true,
       isOutdated: false,
+      isDoubtful: false,
       changed: [],
     });
     const record = await findMergeRequest(db, kept!.id);

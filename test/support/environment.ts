@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { inject } from 'vitest';
 import type { RelayOptions } from '../../src/bus/relay.ts';
@@ -14,7 +15,7 @@ import type { RunningWorkers } from '../../src/temporal/worker.ts';
 import { assembleWorkers } from '../../src/worker.ts';
 import { cloneDatabase, type TestDatabase, useDatabase } from './database.ts';
 import { ensureRuntime } from './runtime.ts';
-import type { SharedServices } from './services.ts';
+import { type SharedServices, temporaryDirectory } from './services.ts';
 import { startTestTemporal, type TestTemporal } from './temporal.ts';
 
 export interface EnvironmentOptions {
@@ -70,7 +71,13 @@ export async function startEnvironment({
       () => temporal.stop(),
       () => database.drop(),
     );
-    const variables = { ...testVariables(database.url, temporal.address, timeoutMs), ...settings };
+    const storage = temporaryDirectory('forgeflow-test-storage-');
+    stops.push(() => rm(storage, { recursive: true, force: true }));
+    const variables = {
+      ...testVariables(database.url, temporal.address, timeoutMs),
+      STORAGE_DIR: storage,
+      ...settings,
+    };
     const config = loadConfig(variables, tmpdir());
     const sealer = createSealer(config.secretsKey ?? '');
     const workers = { sealer };
