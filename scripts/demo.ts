@@ -5,6 +5,7 @@ import { formatDelay } from '../src/domain/retry-policy.ts';
 import { tripBreaker } from './demo/acts/breaker.ts';
 import { comeBack } from './demo/acts/comeback.ts';
 import { tryInnerNetwork } from './demo/acts/inner-network.ts';
+import { followRepository } from './demo/acts/follow-repository.ts';
 import { installWebhooks } from './demo/acts/install-webhooks.ts';
 import { lookAround } from './demo/acts/look-around.ts';
 import { liveOneDay } from './demo/acts/one-day.ts';
@@ -63,6 +64,7 @@ async function show(on: Stage): Promise<'through'> {
   const cast = await subscribe(on);
   await tryInnerNetwork(on);
   await push(on, cast);
+  await followRepository(on);
   const failedId = await liveOneDay(on);
   await tripBreaker(on, cast);
   await comeBack(on, cast, failedId);

@@ -114,5 +114,5 @@ function count(value: number | null): string {
 
 function changes({ changedFiles, additions, deletions }: MergeRequestStatus): string {
   if (changedFiles === null) return pc.dim('–');
-  return `${changedFiles} files ${pc.green(`+${additions ?? 0}`)} ${pc.red(`-${deletions ?? 0}`)}`;
+  return `${changedFiles} ${changedFiles === 1 ? 'file' : 'files'} ${pc.green(`+${additions ?? 0}`)} ${pc.red(`-${deletions ?? 0}`)}`;
 }
