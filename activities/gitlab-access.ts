@@ -6,9 +6,15 @@ import { GitlabError, GitlabInvalidCredentials, GitlabRateLimited } from '../src
 import type { GitlabClient } from '../src/gitlab/client.ts';
 import { gitlabFault, settingMissing } from './failures.ts';
 
-/** What the settings say of GitLab. */
-export interface GitlabSettings {
+/** What it takes to ask GitLab anything. */
+export interface GitlabApi {
   client: GitlabClient;
+  /** So many requests of GitLab's rate limit are left to others. */
+  reserve: number;
+}
+
+/** What the settings say of GitLab, its webhooks included. */
+export interface GitlabSettings extends GitlabApi {
   hookUrl: string;
   /** Path or id of the group whose projects are ours; undefined for all that the token's account is a Maintainer of. */
   group: string | undefined;
@@ -17,13 +23,13 @@ export interface GitlabSettings {
   verifyMs: number;
   /** Repositories that are worked on at once. */
   concurrency: number;
-  /** So many requests of GitLab's rate limit are left to others. */
-  reserve: number;
 }
 
 /** GitLab, for a worker that may lack the settings for it, and serves everything else then. */
 export interface GitlabAccess {
   /** @throws ConfigError that names the setting */
+  api(): GitlabApi;
+  /** @throws ConfigError as above; it is missing too where nothing says how GitLab reaches our ingress */
   settings(): GitlabSettings;
   close(): Promise<void>;
 }
@@ -34,33 +40,46 @@ export function createGitlabAccess(
   createClient: (settings: { url: string; token: string }) => GitlabClient,
 ): GitlabAccess {
   let client: GitlabClient | undefined;
-  return { settings, close: async () => client?.close() };
+  return { api, settings, close: async () => client?.close() };
 
-  function settings(): GitlabSettings {
+  function api(): GitlabApi {
     const url = required('GITLAB_URL', config.gitlabUrl, 'it is not set, so there is no GitLab to work with');
     const token = required(
       'GITLAB_TOKEN',
       config.gitlabToken,
       'it is not set; GitLab needs a token with the scope api',
     );
-    const ingress = required('INGRESS_URL', config.ingressUrl, 'it is not set; it is where GitLab sends its webhooks');
     client ??= createClient({ url, token });
+    return { client, reserve: config.gitlabRateLimitReserve };
+  }
+
+  function settings(): GitlabSettings {
+    const asked = api();
+    const ingress = required('INGRESS_URL', config.ingressUrl, 'it is not set; it is where GitLab sends its webhooks');
     return {
-      client,
+      ...asked,
       hookUrl: hookUrl(ingress),
       group: config.gitlabGroup,
       events: config.gitlabHookEvents,
       verifyMs: config.gitlabVerifyMs,
       concurrency: config.gitlabConcurrency,
-      reserve: config.gitlabRateLimitReserve,
     };
   }
 }
 
 /** @throws ApplicationFailure that names the setting */
+export function apiOf(gitlab: GitlabAccess): GitlabApi {
+  return orMissing(() => gitlab.api());
+}
+
+/** @throws ApplicationFailure that names the setting */
 export function settingsOf(gitlab: GitlabAccess): GitlabSettings {
+  return orMissing(() => gitlab.settings());
+}
+
+function orMissing<T>(read: () => T): T {
   try {
-    return gitlab.settings();
+    return read();
   } catch (error) {
     throw error instanceof ConfigError ? settingMissing(error) : error;
   }
@@ -78,7 +97,7 @@ export function interruptionOf(error: unknown): Interruption | undefined {
  * Whether so few requests are left that the run had better end, before GitLab has to refuse.
  * A reserve of more than half of the limit would leave the installer nothing, so it is taken for half of it.
  */
-export function reserveReached({ client, reserve }: GitlabSettings, now: number): Interruption | undefined {
+export function reserveReached({ client, reserve }: GitlabApi, now: number): Interruption | undefined {
   const limit = client.rateLimit();
   if (limit === null || limit.resetAt.getTime() <= now) return undefined;
   if (limit.remaining >= Math.min(reserve, Math.floor(limit.limit / 2))) return undefined;

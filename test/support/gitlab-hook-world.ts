@@ -48,7 +48,7 @@ const projectsOf = new WeakMap<Gitlab, Project[]>();
 
 /** Forgets all that is known, takes the projects of before out of GitLab, and puts so many new ones into it. */
 export async function renew({ gitlab, db }: Pick<HookWorld, 'gitlab' | 'db'>, count: number): Promise<Project[]> {
-  await sql`truncate gitlab_hooks, repositories, gitlab_groups, gitlab_listings, gitlab_runs`.execute(db);
+  await sql`truncate gitlab_hooks, repositories, gitlab_groups, gitlab_listings, gitlab_runs cascade`.execute(db);
   for (const project of projectsOf.get(gitlab) ?? []) gitlab.deleteProject(project);
   gitlab.faults.clear();
   gitlab.rateLimit.allow();
