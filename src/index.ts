@@ -1,6 +1,7 @@
 export { ForgeflowClient } from './client/forgeflow-client.ts';
 export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } from './client/deliveries.ts';
 export type { Publication, PublishedEvent } from './bus/outbox.ts';
+export type { SearchOptions, SearchResult, SearchResults } from './client/search.ts';
 export type { Backlog, QueueStatus, SystemStatus, TrippedStatus } from './client/status.ts';
 export type {
   NewSubscriptionInput,

@@ -10,6 +10,7 @@ import { addMigrateCommand } from './migrate.ts';
 import { addPublishCommand } from './publish.ts';
 import { addRepositoryCommands } from './repositories.ts';
 import { addScheduleCommands } from './schedules.ts';
+import { addSearchCommand } from './search.ts';
 import { addStatusCommand } from './status.ts';
 import { addSubscriptionCommands } from './subscriptions.ts';
 import { addWorkerCommand } from './worker.ts';
@@ -31,6 +32,7 @@ addDeliveryCommands(program);
 addGitlabCommands(program);
 addRepositoryCommands(program);
 addJobCommands(program);
+addSearchCommand(program);
 addScheduleCommands(program);
 addStatusCommand(program);
 

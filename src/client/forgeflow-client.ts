@@ -12,6 +12,7 @@ import { Repositories } from './repositories.ts';
 import { readStatus, type SystemStatus } from './status.ts';
 import { Gitlab, type InstallOptions } from './gitlab.ts';
 import { type EnqueuedJob, Jobs } from './jobs.ts';
+import { search, type SearchOptions, type SearchResults } from './search.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
@@ -88,6 +89,15 @@ export class ForgeflowClient {
   /** Brings all webhooks in GitLab into place, or that of one repository; see {@link Gitlab.install}. */
   async installWebhooks(options: InstallOptions = {}): Promise<InstallResult> {
     return this.gitlab.install(options);
+  }
+
+  /**
+   * Finds code: files of tracked repositories that have all terms, in their path or in their content.
+   * @param terms parted by white space; "in quotes" where they have some; upper and lower case are the same
+   * @throws Refusal of bad terms or a bad limit; `not_found` for a repository that is not tracked
+   */
+  async search(terms: string, options: SearchOptions = {}): Promise<SearchResults> {
+    return search(this.#context, terms, options);
   }
 
   async status(): Promise<SystemStatus> {

@@ -32,7 +32,50 @@ export function openDatabase(
   pool.on('error', (error) => onIdleError?.(error));
   // One that breaks while it is lent out fails its query; without a listener of its own it would end the process too.
   pool.on('connect', (client) => client.on('error', () => undefined));
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  pools.set(db, pool);
+  return db;
+}
+
+const pools = new WeakMap<ForgeflowDatabase, pg.Pool>();
+
+/** A connection for oneself, for what Kysely cannot do (COPY). */
+export interface LentConnection {
+  client: pg.ClientBase;
+  /** The same connection. It begins no transactions: that is done on `client`. */
+  db: Database;
+}
+
+/**
+ * Lends a connection of the pool out; what is begun and not ended on it when the work fails is undone.
+ * @param signal breaks it off, together with the connection
+ * @throws the signal's reason once it aborts, and what the work throws
+ */
+export async function withConnection<T>(
+  db: ForgeflowDatabase,
+  work: (connection: LentConnection) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const client = await pools.get(db)?.connect();
+  if (client === undefined) throw new Error('this database was not opened by openDatabase');
+  const queryable = { query: client.query.bind(client) as never, release: () => undefined };
+  const pool = { connect: () => Promise.resolve(queryable), end: () => Promise.resolve() };
+  const breakOff = (): void => void (client as pg.PoolClient & pg.Client).end();
+  signal?.addEventListener('abort', breakOff, { once: true });
+  let isWhole = false;
+  try {
+    signal?.throwIfAborted();
+    const result = await work({ client, db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }) });
+    isWhole = signal?.aborted !== true;
+    return result;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', breakOff);
+    client.release(!isWhole);
+  }
 }
 
 /** Whether the error is Postgres' refusal to store a second row with the same unique value. */

@@ -5,6 +5,7 @@ import * as eventBus from './migrations/20261125-event-bus.ts';
 import * as gitlabWebhooks from './migrations/20261126-gitlab-webhooks.ts';
 import * as jobs from './migrations/20261127-jobs.ts';
 import * as retention from './migrations/20261127-retention.ts';
+import * as searchIndex from './migrations/20261127-search-index.ts';
 
 // Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
 const MIGRATIONS: Record<string, Migration> = {
@@ -13,6 +14,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '20261126-gitlab-webhooks': gitlabWebhooks,
   '20261127-jobs': jobs,
   '20261127-retention': retention,
+  '20261127-search-index': searchIndex,
 };
 
 export interface AppliedMigration {

@@ -27,6 +27,9 @@ export interface Tables {
   merge_requests: MergeRequestTable;
   job_events: JobEventTable;
   job_requests: JobRequestTable;
+  search_indexes: SearchIndexTable;
+  search_files: SearchFileTable;
+  search_words: SearchWordsTable;
 }
 
 /** The outbox too: an event is published by being stored, and dispatched once its deliveries are. */
@@ -239,4 +242,48 @@ export interface AttemptTable {
   response_headers: JSONColumnType<Record<string, string | string[]> | null>;
   response_body: Buffer | null;
   truncated: boolean;
+}
+
+/** What of a repository is in the index of code search; where this row goes, the rest goes with it. */
+export interface SearchIndexTable {
+  repository_id: number;
+  /** How the rest is written: what another version of ours wrote is made anew. */
+  format: number;
+  /** Null: it had no commits. */
+  commit_sha: string | null;
+  indexed_at: Date;
+  files: number;
+  /** It has more files than are indexed. */
+  truncated: boolean;
+  /** The number that the next file gets. */
+  next_file: number;
+  /** How many files have gone whose numbers `search_words` still has. */
+  stale_files: number;
+}
+
+export interface SearchFileTable {
+  repository_id: number;
+  /** As `search_words` has it; that of a file which changed is never used again. */
+  number: number;
+  /** Of the path as git has it, which need be no text. */
+  path_hash: Buffer;
+  /** For people. */
+  path: string;
+  kind: 'file' | 'symlink' | 'submodule';
+  /** Git's. */
+  object_id: Buffer;
+  /** Null where it is indexed by its path only. */
+  content: string | null;
+}
+
+/** Which files each word is in; see `Vocabulary`. */
+export interface SearchWordsTable {
+  repository_id: number;
+  /** What was indexed at one time has one, and so has what several were merged into. */
+  segment: number;
+  /** Within the segment. */
+  number: number;
+  is_long: boolean;
+  words: string;
+  files: Buffer;
 }
