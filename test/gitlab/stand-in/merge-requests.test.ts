@@ -106,6 +106,33 @@ describe('what people do to a merge request is told to hooks', () => {
   });
 });
 
+test('triggers: each deed calls for the jobs whose result it can change, and no other', async () => {
+  const { gitlab, project, mergeRequest } = await scene();
+  const bob = gitlab.addUser({ username: 'bob' });
+  const called = (told: readonly Delivery[]): string[] => {
+    const triggers = told.flatMap(({ body }) => triggersOf(JSON.parse(body)));
+    return [...new Set(triggers.map(({ kind }) => kind.replace('recompute_', '')))].sort();
+  };
+  const both = ['mergeability', 'review_decision'];
+  const branch = mergeRequest.sourceBranch;
+  const deeds: [string[], () => Promise<readonly Delivery[]>][] = [
+    [both, () => gitlab.push(project, { branch })],
+    [['mergeability', 'reindex_search', 'review_decision'], () => gitlab.push(project)],
+    [['mergeability'], () => gitlab.editMergeRequest(mergeRequest, { draft: true })],
+    [both, () => gitlab.editMergeRequest(mergeRequest, { targetBranch: 'stable' })],
+    [['review_decision'], () => gitlab.editMergeRequest(mergeRequest, { reviewers: [bob] })],
+    [['review_decision'], () => gitlab.approve(mergeRequest, bob)],
+    [['review_decision'], () => gitlab.unapprove(mergeRequest, bob)],
+    [['review_decision'], () => gitlab.requestChanges(mergeRequest, bob)],
+    [['review_decision'], () => gitlab.comment(mergeRequest, bob, 'Hm.')],
+    [[], () => gitlab.closeMergeRequest(mergeRequest)],
+    [both, () => gitlab.reopenMergeRequest(mergeRequest)],
+    [[], () => gitlab.mergeMergeRequest(mergeRequest)],
+  ];
+  for (const [expected, deed] of deeds)
+    expect([deed.toString(), called(await deed())]).toEqual([deed.toString(), expected]);
+});
+
 describe('the API', () => {
   test('shows merge requests to those who may read the code, and says 404 of one that is not there', async () => {
     const { gitlab, project } = await scene();
