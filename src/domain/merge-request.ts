@@ -83,7 +83,9 @@ const fromApi = z.object({ ...shared, sha: sha.nullish(), reviewers: users.nulli
 
 /** Whether an event of GitLab tells of a merge request in full, as its own events do, and those of comments on it. */
 export function tellsOfMergeRequest(payload: unknown): boolean {
-  const { success, data } = z.object({ object_kind: z.string(), merge_request: z.unknown() }).safeParse(payload);
+  const { success, data } = z
+    .object({ object_kind: z.string(), merge_request: z.unknown().optional() })
+    .safeParse(payload);
   if (!success) return false;
   const isOnMergeRequest = data.merge_request !== undefined && data.merge_request !== null;
   return data.object_kind === 'merge_request' || (data.object_kind === 'note' && isOnMergeRequest);

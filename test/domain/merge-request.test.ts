@@ -1,8 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { branchName, mergeRequestOfApi, mergeRequestOfEvent, sha } from '../../src/domain/merge-request.ts';
+import {
+  branchName,
+  mergeRequestOfApi,
+  mergeRequestOfEvent,
+  sha,
+  tellsOfMergeRequest,
+} from '../../src/domain/merge-request.ts';
 import { Refusal } from '../../src/domain/refusal.ts';
-import { mergeRequestAnswer, mergeRequestEvent, noteEvent } from '../support/gitlab-merge-requests.ts';
+import { mergeRequestAnswer, mergeRequestEvent, noteEvent, pipelineEvent } from '../support/gitlab-merge-requests.ts';
 import { MERGE_REQUEST } from '../support/gitlab-payloads.ts';
 import { refusalOf } from '../support/refusal-of.ts';
 
@@ -26,6 +32,12 @@ describe('what is kept of a merge request', () => {
     expect(mergeRequestOfEvent(mergeRequestEvent())).toEqual(kept);
     expect(mergeRequestOfEvent(noteEvent())).toEqual(kept);
     expect(mergeRequestOfApi(mergeRequestAnswer())).toEqual({ ...kept, updatedAt: kept.updatedAt + 520 });
+  });
+
+  test('J6: is told by its own events, and by those of comments on it', () => {
+    expect([mergeRequestEvent(), noteEvent()].map(tellsOfMergeRequest)).toEqual([true, true]);
+    const others = [noteEvent(null), pipelineEvent({}, { merge_request: { iid: 1 } }), {}, null, { object_kind: 7 }];
+    expect(others.map(tellsOfMergeRequest)).toEqual(others.map(() => false));
   });
 
   test.each<[string, object, object]>([
