@@ -81,6 +81,9 @@ export function sweepRetry(error: unknown): ApplicationFailure {
   return ApplicationFailure.create({ type: 'SweepRetry', message: sentenceOf(error) });
 }
 
+/** In characters. A failure that is larger than Temporal takes would never arrive. */
+const LONGEST_SENTENCE = 1_000;
+
 function sentenceOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : 'an unknown fault';
+  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, LONGEST_SENTENCE) : 'an unknown fault';
 }

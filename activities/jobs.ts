@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { JOB_KINDS, type JobKind, type JobQueue } from '../src/domain/job-kinds.ts';
 import { type JobPayload, parseJob } from '../src/domain/job.ts';
 import { jobFailure } from './failures.ts';
-import type { JobContext, JobOutcome } from './job-context.ts';
+import type { JobContext, JobOutcome, JobPostponed } from './job-context.ts';
 
 type JobHandler<Kind extends JobKind> = (payload: JobPayload<Kind>, context: JobContext) => Promise<JobOutcome>;
 /** What does the jobs: one for each kind. */
@@ -39,12 +39,23 @@ async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promis
   }, HEARTBEAT_MS);
   try {
     const outcome = await handle(parseJob(kind, given).payload, { signal });
-    return 'postponedUntil' in outcome ? outcome : { ...outcome, attempts: context.info.attempt };
+    if (!isPostponed(outcome)) return { ...outcome, attempts: context.info.attempt };
+    if (Number.isNaN(Date.parse(outcome.postponedUntil))) throw new Error('it was postponed until no time at all');
+    return outcome;
   } catch (error) {
-    // Cancelled is only what somebody wanted cancelled; a worker that stops leaves its job to another.
     if (context.cancellationDetails?.cancelRequested) throw signal.reason as Error;
+    // A worker that stops leaves its job to another: that is no failed attempt of the job's, however often it happens.
+    if (context.cancellationDetails?.workerShutdown) return { postponedUntil: now(), reason: 'its worker was stopped' };
     throw jobFailure(error, context.info.attempt);
   } finally {
     clearInterval(pulse);
   }
+}
+
+function isPostponed(outcome: JobOutcome): outcome is JobPostponed {
+  return 'postponedUntil' in outcome;
+}
+
+function now(): string {
+  return new Date().toISOString();
 }

@@ -1,12 +1,14 @@
 import {
   ActivityFailure,
   ApplicationFailure,
+  CancellationScope,
   continueAsNew,
   isCancellation,
   setCurrentDetails,
   setHandler,
   sleep,
   TimeoutFailure,
+  upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { JobDone, JobOutcome, JobPostponed } from '../activities/job-context.ts';
@@ -36,6 +38,8 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
 
   setHandler(jobStatusQuery, () => ({ ...status, isAskedAgain }));
   setHandler(jobAskedSignal, (newer) => {
+    // The list of jobs shows the memo, and a job that was cancelled is run again with it.
+    if (JSON.stringify(newer) !== JSON.stringify(payload)) upsertMemo({ payload: newer });
     payload = newer;
     isAskedAgain = true;
     show();
@@ -70,17 +74,28 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
     status.waitsUntil = null;
   }
 
-  for (;;) {
-    const outcome = await runUnlessDead();
-    if (outcome !== undefined && isPostponed(outcome)) {
-      await waitOut(outcome);
-    } else if (outcome !== undefined) {
-      status.lastSaid = outcome.summary;
-      show();
-      // Nothing is awaited between this look and the end: the server refuses to end a workflow with a signal unread.
-      if (!isAsked()) return outcome;
+  async function runUntilNobodyAsks(): Promise<JobDone> {
+    for (;;) {
+      const outcome = await runUnlessDead();
+      if (outcome !== undefined && isPostponed(outcome)) {
+        await waitOut(outcome);
+      } else if (outcome !== undefined) {
+        status.lastSaid = outcome.summary;
+        show();
+        // Nothing is awaited between this look and the end: the server refuses to end a workflow with a signal unread.
+        if (!isAsked()) return outcome;
+      }
+      const { consideredCancelled } = CancellationScope.current();
+      if (consideredCancelled || workflowInfo().continueAsNewSuggested) await continueAsNew<typeof job>(payload);
     }
-    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof job>(payload);
+  }
+
+  try {
+    return await runUntilNobodyAsks();
+  } catch (error) {
+    // It is the run that was cancelled: whoever asked meanwhile was told that there would be another one.
+    if (isCancellation(error) && isAsked()) await continueAsNew<typeof job>(payload);
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@ import { nameSubjects } from '../database/job-subjects.ts';
 import { jobWorkflowId } from '../domain/job-id.ts';
 import { isJobKind, JOB_KINDS, type JobKind, type JobQueue } from '../domain/job-kinds.ts';
 import type { JobState } from '../domain/job-state.ts';
-import { parseJob } from '../domain/job.ts';
+import { type Job, parseJob } from '../domain/job.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import { reach } from '../temporal/connection.ts';
 import type { JobEntry } from '../temporal/job-log.ts';
@@ -79,13 +79,16 @@ export class Jobs {
    */
   async enqueue(kind: string, payload?: unknown, dedupeKey?: string): Promise<EnqueuedJob> {
     const job = parseJob(kind, payload);
-    const jobId = jobWorkflowId(job.kind, dedupeKey ?? job.dedupeKey, uuidv7());
+    return this.#submit(job, jobWorkflowId(job.kind, dedupeKey ?? job.dedupeKey, uuidv7()));
+  }
+
+  async #submit({ kind, payload }: Job, jobId: string): Promise<EnqueuedJob> {
     const { db, temporal } = this.#context;
     await reach(temporal);
     const { submitJob } = await import('../temporal/jobs.ts');
-    const [subject = null] = await nameSubjects(db, [job.payload]);
-    const { deduped } = await submitJob(temporal, { kind: job.kind, payload: job.payload, jobId, subject });
-    return { jobId, kind: job.kind, deduped };
+    const [subject = null] = await nameSubjects(db, [payload]);
+    const { deduped } = await submitJob(temporal, { kind, payload, jobId, subject });
+    return { jobId, kind, deduped };
   }
 
   /** Newest first; a job that was run several times stands there several times. */
@@ -122,7 +125,7 @@ export class Jobs {
     if (found.state === 'running') throw new Refusal('conflict', `job ${jobId} is running already`);
     if (found.state === 'completed')
       throw new Refusal('conflict', `job ${jobId} has completed; "jobs enqueue" runs it again`);
-    return this.enqueue(found.kind, found.payload, jobId);
+    return this.#submit(parseJob(found.kind, found.payload), jobId);
   }
 }
 

@@ -71,8 +71,8 @@ export async function listDeadJobs(client: Client, limit: number): Promise<JobEn
   for await (const execution of client.workflow.list({ query: queryOf({ state: 'dead' }) })) {
     if (seen.has(execution.workflowId)) continue;
     seen.add(execution.workflowId);
-    const { runId } = await client.workflow.getHandle(execution.workflowId).describe();
-    if (runId === execution.runId) dead.push(execution);
+    const newest = await ifThere(client.workflow.getHandle(execution.workflowId).describe());
+    if (newest?.runId === execution.runId) dead.push(execution);
     if (dead.length === limit) break;
   }
   return entriesOf(client, dead);
@@ -85,9 +85,14 @@ export async function countActiveJobs(client: Client): Promise<number> {
 
 /** The newest execution of a job; undefined where there is none of a kind that we know. */
 export async function findJob(client: Client, jobId: string): Promise<JobEntry | undefined> {
+  const execution = await ifThere(client.workflow.getHandle(jobId).describe());
+  return execution !== undefined && isJobKind(execution.type) ? ifThere(entryOf(client, execution)) : undefined;
+}
+
+/** What is over is kept for a while, and a list may still show what is not there any more. */
+async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    const execution = await client.workflow.getHandle(jobId).describe();
-    return isJobKind(execution.type) ? await entryOf(client, execution) : undefined;
+    return await asked;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
@@ -109,7 +114,8 @@ function quoted(words: readonly string[]): string {
 
 async function entriesOf(client: Client, executions: WorkflowExecutionInfo[]): Promise<JobEntry[]> {
   const limit = pLimit(AT_ONCE);
-  return Promise.all(executions.map((execution) => limit(() => entryOf(client, execution))));
+  const entries = await Promise.all(executions.map((one) => limit(() => ifThere(entryOf(client, one)))));
+  return entries.filter((entry) => entry !== undefined);
 }
 
 type Execution = Pick<
@@ -152,7 +158,8 @@ async function standingOf(client: Client, { workflowId, runId, status }: Executi
     if (!(error instanceof WorkflowFailedError)) throw error;
     const { cause } = error;
     const death = cause instanceof ApplicationFailure ? (cause.details?.[0] as JobDeath | undefined) : undefined;
-    return { attempts: death?.attempts ?? 0, error: cause?.message ?? error.message, payload: death?.payload };
+    const said = status.name === 'CANCELLED' ? null : (cause?.message ?? error.message);
+    return { attempts: death?.attempts ?? 0, error: said, payload: death?.payload };
   }
 }
 
