@@ -2,12 +2,12 @@ import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { type Config, ConfigError, required } from '../src/config.ts';
 import type { ForgeflowDatabase } from '../src/database/connection.ts';
-import { listTracked, recordClone } from '../src/database/tracked-repositories.ts';
+import { findTracked, listTracked, recordClone } from '../src/database/tracked-repositories.ts';
 import type { Clone } from '../src/git/clone.ts';
 import { Clones } from '../src/git/clones.ts';
 import type { Remote } from '../src/git/credentials.ts';
 import { GitError } from '../src/git/git-error.ts';
-import { createGit } from '../src/git/git.ts';
+import { createGit, gitAt } from '../src/git/git.ts';
 
 /** A tracked repository: our id, and its path in GitLab. */
 export interface ClonedRepository {
@@ -19,6 +19,7 @@ export interface ClonedRepository {
 export interface JobClones {
   /**
    * Does the work with the clone as GitLab has it now; where the clone turns out to be broken, once more with a fresh one.
+   * @throws NotTracked where the repository was removed meanwhile; no clone is left then
    * @throws GitError, ConfigError that names the setting, and what the work throws
    */
   use<T>(repository: ClonedRepository, work: (clone: Clone) => Promise<T>, signal: AbortSignal): Promise<T>;
@@ -33,51 +34,61 @@ export interface JobClones {
 }
 
 export function createJobClones(config: Config, db: ForgeflowDatabase): JobClones {
-  let opened: Promise<Clones> | undefined;
-
+  const options = { path: config.programPath, caFile: config.gitCaFile };
   /** One for the process: those who want the same repository share a fetch. */
-  async function clones(): Promise<Clones> {
-    // Git is looked for when it is first needed: a worker without it serves everything else.
-    opened ??= createGit({ path: config.programPath, caFile: config.gitCaFile }).then(
-      (git) => new Clones(git, config.storageDirectory),
-    );
-    return opened.catch((error: unknown) => {
-      opened = undefined; // whoever installs it need not restart the worker
+  const clones = new Clones(gitAt(options), config.storageDirectory);
+  let checking: Promise<unknown> | undefined;
+
+  /** Git is looked for when it is first needed: a worker without it serves everything else. */
+  async function checkGit(): Promise<void> {
+    checking ??= createGit(options);
+    await checking.catch((error: unknown) => {
+      checking = undefined; // whoever installs it need not restart the worker
       throw error;
     });
+  }
+
+  async function isRemoved(id: number): Promise<boolean> {
+    // Where the database is away too, the fault that is known already counts.
+    return findTracked(db, id).then(
+      (found) => found === undefined,
+      () => false,
+    );
   }
 
   return {
     async use({ id, path }, work, signal) {
       const remote = await remoteOf(config, path);
-      const all = await clones();
+      await checkGit();
       const recorded = async (clone: Clone) => {
-        if (!(await recordClone(db, id, await all.sizeBytes(id)))) throw new Untracked(path);
+        if (!(await recordClone(db, id, await clones.sizeBytes(id)))) throw new NotTracked(path);
         return work(clone);
       };
       try {
-        return await all.use(id, remote, recorded, { signal });
+        return await clones.use(id, remote, recorded, { signal });
       } catch (error) {
-        // Whoever removed the repository has removed its clone too, before it was made anew here.
-        if (error instanceof Untracked) await all.remove(id);
-        throw error;
+        if (!(error instanceof NotTracked) && !(await isRemoved(id))) throw error;
+        // Whoever removed the repository has removed its clone too, before it was made anew here, or half of it.
+        await clones.remove(id);
+        throw new NotTracked(path);
       }
     },
     async sweep() {
-      const all = await clones();
+      // In this order: a clone that comes to be later is none of those, and one that is there belongs to who is tracked.
+      const ids = await clones.ids();
       const tracked = new Set((await listTracked(db)).map(({ id }) => id));
-      const strays = (await all.ids()).filter((id) => !tracked.has(id));
-      for (const id of strays) await all.remove(id);
+      const strays = ids.filter((id) => !tracked.has(id));
+      for (const id of strays) await clones.remove(id);
       return strays.length;
     },
     async remove(id) {
-      await (await clones()).remove(id);
+      await clones.remove(id);
     },
   };
 }
 
-/** The repository was removed while its clone was brought up to date. */
-class Untracked extends GitError {
+/** The repository was removed while its clone was in use, or brought up to date. */
+export class NotTracked extends GitError {
   constructor(path: string) {
     super('not_found', `${path} is not tracked any more`);
   }

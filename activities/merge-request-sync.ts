@@ -108,6 +108,9 @@ async function keep(
       ...(hasChanged || !known?.decision.at ? (['recompute_review_decision'] as const) : []),
     ];
     const payload = { mergeRequestId: kept.id };
+    // An event may have told of something newer since GitLab was asked.
+    if (kept.isDoubtful)
+      await requestJobs(transaction, [{ kind: 'sync_merge_requests', payload: { repositoryId: kept.repositoryId } }]);
     if (kept.state === 'opened')
       await requestJobs(
         transaction,

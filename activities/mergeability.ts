@@ -3,12 +3,13 @@ import type { MergeRequestRecord } from '../src/database/merge-request-records.t
 import { type ComputedMergeability, writeMergeability } from '../src/database/merge-request-results.ts';
 import { findMergeRequest } from '../src/database/merge-requests.ts';
 import type { JobPayload } from '../src/domain/job.ts';
-import { mergeability } from '../src/domain/merge-state.ts';
+import { mergeability, type TrialMerge } from '../src/domain/merge-state.ts';
 import type { Clone } from '../src/git/clone.ts';
-import { aheadBehind, diffStatistics, hasMergeCommits } from '../src/git/compare.ts';
+import { aheadBehind, type DiffStatistics, diffStatistics, hasMergeCommits, type Sides } from '../src/git/compare.ts';
+import { GitError } from '../src/git/git-error.ts';
 import { trialMerge } from '../src/git/merge.ts';
 import { branchHead, mergeRequestHead } from '../src/git/refs.ts';
-import type { JobClones } from './job-clones.ts';
+import { type JobClones, NotTracked } from './job-clones.ts';
 import type { JobContext, JobDone } from './job-context.ts';
 
 export interface MergeabilityDependencies {
@@ -30,14 +31,22 @@ export function createMergeability({ db, clones }: MergeabilityDependencies) {
       const found = await findMergeRequest(db, mergeRequestId);
       if (found === undefined) return { summary: 'there is no such merge request, or its repository is not tracked' };
       if (found.state !== 'opened') return { summary: `nothing to do: it is ${found.state}` };
-      const computed = await clones.use(found.repository, (clone) => compute(clone, found), signal);
-      const { state, mergeable, ahead, behind } = computed;
+      const computed = await clones
+        .use(found.repository, (clone) => compute(clone, found), signal)
+        .catch(noneIfNotTracked);
       const name = `${found.repository.path}!${found.iid}`;
+      if (computed === null) return { summary: `nothing to do: ${found.repository.path} is not tracked any more` };
+      const { state, mergeable, ahead, behind } = computed;
       if (!(await writeMergeability(db, found, computed)))
         return { summary: `${name} has changed meanwhile; the result is not kept`, isOutdated: true };
       return { summary: `${name} is ${state}${distance(computed)}`, state, mergeable, ahead, behind };
     },
   };
+}
+
+function noneIfNotTracked(error: unknown): null {
+  if (error instanceof NotTracked) return null;
+  throw error;
 }
 
 async function compute(clone: Clone, found: MergeRequestRecord): Promise<ComputedMergeability> {
@@ -47,15 +56,11 @@ async function compute(clone: Clone, found: MergeRequestRecord): Promise<Compute
     const nothing = { ahead: null, behind: null, changedFiles: null, additions: null, deletions: null };
     return { ...mergeability({ ...facts, trial: null }), ...nothing, headSha: head, baseSha: base, at: new Date() };
   }
-  const sides = { base, head };
-  const merged = await trialMerge(clone, sides);
-  const { ahead, behind } = await aheadBehind(clone, sides);
-  const { files, additions, deletions } = await diffStatistics(clone, sides);
-  const trial = { isClean: merged.clean, ahead, behind, hasMergeCommits: await hasMergeCommits(clone, sides) };
+  const { trial, files, additions, deletions } = await compare(clone, { base, head });
   return {
     ...mergeability({ ...facts, trial }),
-    ahead,
-    behind,
+    ahead: trial.ahead,
+    behind: trial.behind,
     changedFiles: files,
     additions,
     deletions,
@@ -63,6 +68,19 @@ async function compute(clone: Clone, found: MergeRequestRecord): Promise<Compute
     baseSha: base,
     at: new Date(),
   };
+}
+
+async function compare(clone: Clone, sides: Sides): Promise<{ trial: TrialMerge } & DiffStatistics> {
+  try {
+    const merged = await trialMerge(clone, sides);
+    const distance = await aheadBehind(clone, sides);
+    const trial = { isClean: merged.clean, ...distance, hasMergeCommits: await hasMergeCommits(clone, sides) };
+    return { trial, ...(await diffStatistics(clone, sides)) };
+  } catch (error) {
+    // The commits were there a moment ago: another job has made the clone anew, and who tries again finds the new ones.
+    if (error instanceof GitError && error.kind === 'not_found') throw new GitError('failed', error.message);
+    throw error;
+  }
 }
 
 /** Null where its branch is gone. */

@@ -93,6 +93,9 @@ const isOver = ({ state }: Pick<MergeRequest, 'state'>): boolean => state === 'c
 async function keep(db: ForgeflowDatabase, found: MergeRequest): Promise<KeptMergeRequest | undefined> {
   return db.transaction().execute(async (transaction) => {
     const kept = await upsertMergeRequest(transaction, found);
+    // An event may have told of something newer since GitLab was asked.
+    if (kept?.isDoubtful)
+      await requestJobs(transaction, [{ kind: 'sync_merge_requests', payload: { repositoryId: kept.repositoryId } }]);
     if (kept !== undefined && kept.changed.length > 0 && !isOver(kept))
       await requestJobs(transaction, [{ kind: 'recompute_mergeability', payload: { mergeRequestId: kept.id } }]);
     return kept;

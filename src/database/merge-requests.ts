@@ -59,8 +59,8 @@ async function update(db: Database, found: MergeRequest): Promise<KeptMergeReque
   if (known === undefined) return undefined;
   const { id, repository_id: repositoryId } = known;
   const knownAt = known.gitlab_updated_at?.getTime() ?? 0;
-  const knownSecond = Math.floor(knownAt / SECOND_MS) * SECOND_MS;
-  if (found.updatedAt !== null && found.updatedAt < knownSecond) {
+  const order = orderOf(knownAt, found.updatedAt);
+  if (order === 'older') {
     return {
       id,
       repositoryId,
@@ -100,9 +100,19 @@ async function update(db: Database, found: MergeRequest): Promise<KeptMergeReque
     .execute();
   if (changed.length > 0) await forgetMergeability(db, [id]);
   if (differences.head) await forgetDecisions(db, [id]);
-  const isOfSameSecond = found.updatedAt !== null && found.updatedAt < knownSecond + SECOND_MS;
-  const isDoubtful = isOfSameSecond && changed.length > 0;
+  const isDoubtful = order === 'unclear' && changed.length > 0;
   return { id, repositoryId, state, headSha, isNew: false, isOutdated: false, isDoubtful, changed };
+}
+
+/** Of two reports by GitLab's clock. One without a time is taken for the newer one: it has just come. */
+function orderOf(known: number, found: number | null): 'older' | 'newer' | 'unclear' {
+  if (found === null) return 'newer';
+  const areExact = known % SECOND_MS !== 0 && found % SECOND_MS !== 0;
+  const [before, after] = areExact
+    ? [known, found]
+    : ([known, found].map((at) => Math.floor(at / SECOND_MS)) as [number, number]);
+  if (before === after) return 'unclear';
+  return after < before ? 'older' : 'newer';
 }
 
 /** @returns undefined where it is there already, or belongs to no tracked repository */

@@ -24,9 +24,14 @@ const USUAL_PATH = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
 // The first with `git merge-tree --write-tree`.
 const LEAST_VERSION: readonly [number, number] = [2, 38];
 
+/** Not looked at: what only needs the place of programs can be done without git. */
+export function gitAt({ program = 'git', path = USUAL_PATH, ...rest }: GitOptions = {}): Git {
+  return { program, path, temporaryDirectory: rest.temporaryDirectory ?? tmpdir(), caFile: rest.caFile };
+}
+
 /** @throws GitError `failed` where git is missing or too old, with what is wrong */
-export async function createGit({ program = 'git', path = USUAL_PATH, ...rest }: GitOptions = {}): Promise<Git> {
-  const git: Git = { program, path, temporaryDirectory: rest.temporaryDirectory ?? tmpdir(), caFile: rest.caFile };
+export async function createGit(options: GitOptions = {}): Promise<Git> {
+  const git = gitAt(options);
   const { stdout } = await runGit(git, { args: ['version'], timeoutMs: 30_000 });
   const found = /(\d+)\.(\d+)[\w.]*/.exec(stdout.toString());
   const [least, minor] = LEAST_VERSION;

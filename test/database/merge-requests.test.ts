@@ -195,9 +195,25 @@ describe('a change of it', () => {
     expect(await findMergeRequest(db, id)).toMatchObject({ targetBranch: 'newest', mergeability: CLEAN });
     // An event tells the second only.
     const event = mergeRequestIn(repository.gitlabId, { updatedAt: NOON, targetBranch: 'stable' });
-    expect(await upsertMergeRequest(db, event)).toMatchObject({ isOutdated: false, changed: ['target_branch'] });
+    expect(await upsertMergeRequest(db, event)).toMatchObject({
+      isOutdated: false,
+      isDoubtful: true,
+      changed: ['target_branch'],
+    });
+    expect(await upsertMergeRequest(db, event)).toMatchObject({ isDoubtful: false, changed: [] });
     // And does not turn back the time.
     expect(await upsertMergeRequest(db, earlier)).toMatchObject({ isOutdated: true });
+  });
+
+  test('J7: of the same second, told by the API both times, is as clear as any; told of the same moment it is not', async () => {
+    const { db } = database;
+    await addComputed({ updatedAt: NOON + 500 });
+    const tell = async (updatedAt: number, targetBranch: string) =>
+      upsertMergeRequest(db, mergeRequestIn(repository.gitlabId, { updatedAt, targetBranch }));
+    expect(await tell(NOON + 400, 'older')).toMatchObject({ isOutdated: true });
+    expect(await tell(NOON + 600, 'newer')).toMatchObject({ changed: ['target_branch'], isDoubtful: false });
+    expect(await tell(NOON + 600, 'other')).toMatchObject({ changed: ['target_branch'], isDoubtful: true });
+    expect(await tell(NOON + 1_000, 'next')).toMatchObject({ changed: ['target_branch'], isDoubtful: false });
   });
 
   test('never takes a merge back', async () => {
