@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { indexedText } from '../../activities/search-plan.ts';
-import { findSearchIndex } from '../../src/database/search-index.ts';
+import { readOverview } from '../../src/database/repository-overview.ts';
 import { updateSearchIndex } from '../../src/database/search-update.ts';
 import { findTracked, untrackRepository } from '../../src/database/tracked-repositories.ts';
 import { INDEXED_CONTENT_LIMIT, indexedContent } from '../../src/domain/index-policy.ts';
@@ -18,6 +18,20 @@ beforeAll(async () => {
   world = await startSearchWorld();
 });
 afterAll(() => world.close());
+
+/** What `forgeflow repositories show` says of the index. */
+async function indexShown(repositoryId: number) {
+  const all = await readOverview(world.database.db);
+  const one = all.find(({ id }) => id === repositoryId);
+  return (
+    one && {
+      commit: one.indexedCommit,
+      indexedAt: one.indexedAt,
+      files: one.indexedFiles,
+      truncated: one.isIndexTruncated,
+    }
+  );
+}
 
 const found = async (query: string, repositoryId: number) =>
   (await world.search(query, { repositoryId, limit: 100 })).results.map(({ path }) => path);
@@ -39,11 +53,11 @@ describe('what is indexed', () => {
     });
     expect(await found('kiln', one.id)).toEqual(['a.ts']);
     expect(await findTracked(world.database.db, one.id)).toMatchObject({ defaultBranch: 'main', headSha: commit });
-    const indexed = await findSearchIndex(world.database.db, one.id);
+    const indexed = await indexShown(one.id);
     expect(indexed).toMatchObject({ commit, files: 2, truncated: false });
 
     expect(await one.reindex()).toMatchObject({ summary: 'the head is the one that is indexed', read: 0, removed: 0 });
-    expect(await findSearchIndex(world.database.db, one.id)).toEqual(indexed);
+    expect(await indexShown(one.id)).toEqual(indexed);
   });
 
   test('J10: of a commit, only blobs that are new are read, not those that moved or were copied', async () => {
@@ -150,7 +164,7 @@ describe('what is indexed', () => {
       removed: 0,
       truncated: false,
     });
-    expect(await findSearchIndex(world.database.db, one.id)).toMatchObject({ commit: null, files: 0 });
+    expect(await indexShown(one.id)).toMatchObject({ commit: null, files: 0 });
     expect(await one.reindex()).toMatchObject({ summary: 'the head is the one that is indexed' });
     await one.repository.commit({ ref: MAIN, tree: { a: 'kiln' } });
     expect(await one.reindex()).toMatchObject({ files: 1 });
@@ -191,7 +205,7 @@ describe('what is indexed', () => {
     expect(await found(last, one.id)).toEqual([last]);
     expect(await to(commits[3]!)).toMatchObject({ files: 20_000, read: 1, removed: 1, truncated: true });
     expect(await found(last, one.id)).toEqual([]);
-    expect(await findSearchIndex(world.database.db, one.id)).toMatchObject({ files: 20_000, truncated: true });
+    expect(await indexShown(one.id)).toMatchObject({ files: 20_000, truncated: true });
   });
 });
 
@@ -207,7 +221,7 @@ describe('which repositories', () => {
         message: expect.stringContaining(`no tracked repository ${id}`) as string,
       });
     }
-    expect(await findSearchIndex(world.database.db, untracked)).toBeUndefined();
+    expect(await indexShown(untracked)).toBeUndefined();
   });
 
   test('J10: what is indexed goes with the repository', async () => {
