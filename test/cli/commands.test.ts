@@ -173,6 +173,7 @@ describe('JSON shapes', () => {
       'forgeflow activity 1',
       'egress activity 1',
       'gitlab activity 1',
+      'git activity 1',
     ]);
     expect(status.deliveries.delivered).toBeGreaterThanOrEqual(1);
   });
