@@ -8,6 +8,7 @@ import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } fro
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
 import { createJobs, type JobActivities } from './jobs.ts';
+import { createMergeRequestSync } from './merge-request-sync.ts';
 import { createMergeability, type MergeabilityDependencies } from './mergeability.ts';
 import {
   createRepositoryClones,
@@ -16,6 +17,8 @@ import {
   type RepositoryRecords,
 } from './repositories.ts';
 import { createRetention, type Retention, type RetentionDependencies } from './retention.ts';
+import { createReviewDecision } from './review-decision.ts';
+import { createSearch } from './search.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
 
 export type ActivityDependencies = DeliveryAttemptsDependencies &
@@ -43,7 +46,9 @@ export interface Activities {
 export function createActivities(dependencies: ActivityDependencies): Activities {
   const jobs = createJobs({
     ...createMergeability(dependencies),
-    ...({} as any),
+    ...createMergeRequestSync(dependencies),
+    ...createReviewDecision(dependencies),
+    ...createSearch(dependencies),
   });
   return {
     forgeflow: {
