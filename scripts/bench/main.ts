@@ -22,6 +22,10 @@ const BENCHES: Record<string, NamedRun<(options: BenchOptions) => Promise<Report
     summary: 'webhooks installed in 10,000 repositories and verified, beside a bare loop of the same requests',
     load: async () => (await import('./install.ts')).benchInstall,
   },
+  reindex: {
+    summary: 'code search: indexing 20,000 files and a commit of ten, beside git cat-file into COPY',
+    load: async () => (await import('./reindex.ts')).benchReindex,
+  },
 };
 
 const { load, quick, json } = chooseRun({ script: 'bench', runs: BENCHES });
