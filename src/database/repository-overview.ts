@@ -1,17 +1,9 @@
 import { sql } from 'kysely';
 import type { Database } from './connection.ts';
+import type { TrackedRepository } from './tracked-repositories.ts';
 
 /** A tracked repository with what the jobs have found out of it. */
-export interface RepositoryOverview {
-  id: number;
-  gitlabId: number;
-  path: string;
-  trackedAt: Date;
-  defaultBranch: string | null;
-  headSha: string | null;
-  requiredApprovals: number | null;
-  fetchedAt: Date | null;
-  cloneBytes: number | null;
+export interface RepositoryOverview extends TrackedRepository {
   openMergeRequests: number;
   /** Null before it was first indexed. */
   indexedAt: Date | null;
