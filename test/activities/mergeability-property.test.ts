@@ -40,7 +40,9 @@ async function gitMerges(number: number): Promise<boolean> {
   await rm(place, { recursive: true, force: true });
   await mkdir(place, { recursive: true });
   const git = (...args: string[]) => execa('git', args, { cwd: place, env: TEST_ENVIRONMENT, reject: false });
-  const must = async (...args: string[]) => { expect(await git(...args)).toMatchObject({ exitCode: 0 }); };
+  const must = async (...args: string[]) => {
+    expect(await git(...args)).toMatchObject({ exitCode: 0 });
+  };
   await must('init', '--quiet');
   await must('fetch', '--quiet', served.repository.directory, `base-${number}:base`, `head-${number}:head`);
   await must('checkout', '--quiet', '--force', 'base');
