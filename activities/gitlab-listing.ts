@@ -4,9 +4,17 @@ import { beginOrResumeListing, completeListing, advanceListing } from '../src/da
 import { findHookOfGroup, findHookOfRepository } from '../src/database/gitlab-hooks.ts';
 import { findRepositoryByPath, releaseUnseen, upsertRepositories } from '../src/database/repositories.ts';
 import type { Interruption } from '../src/domain/install-run.ts';
+import type { GitlabClient } from '../src/gitlab/client.ts';
 import { GitlabNotFound } from '../src/gitlab/errors.ts';
 import { notInGitlab } from './failures.ts';
-import { type GitlabAccess, isInterruption, orInterruption, reserveReached, settingsOf } from './gitlab-access.ts';
+import {
+  apiOf,
+  type GitlabAccess,
+  isInterruption,
+  orInterruption,
+  reserveReached,
+  settingsOf,
+} from './gitlab-access.ts';
 
 export interface GitlabListingDependencies {
   db: ForgeflowDatabase;
@@ -25,6 +33,12 @@ export interface ListingPage {
   listed: number;
   added: number;
   complete: boolean;
+}
+
+/** Our ids of it, and of its hook. */
+export interface FoundRepository {
+  repositoryId: number;
+  hookId: string;
 }
 
 export type GitlabListing = ReturnType<typeof createGitlabListing>;
@@ -82,29 +96,40 @@ export function createGitlabListing({ db, gitlab }: GitlabListingDependencies) {
     },
 
     /**
-     * One repository, by its path; one that is not tracked yet is looked up in GitLab.
-     * @throws ApplicationFailure `NotInGitLab`
+     * One repository, by its path; one that was not listed yet is looked up in GitLab.
+     * @throws ApplicationFailure `SettingMissing`, `NotInGitLab`, `GitLabFault`
      */
-    async findRepository(path: string, at: string): Promise<{ repositoryId: number; hookId: string } | Interruption> {
+    async findRepository(path: string, at: string): Promise<FoundRepository | Interruption> {
       const { client } = settingsOf(gitlab);
-      const tracked = await findRepositoryByPath(db, path);
-      if (tracked !== undefined) return withHook(tracked.id);
-      const project = await orInterruption(() =>
-        client.project(path).catch((error: unknown) => {
-          if (error instanceof GitlabNotFound)
-            throw notInGitlab(`there is no repository ${path} that our account sees`);
-          throw error;
-        }),
-      );
-      if (isInterruption(project)) return project;
-      await upsertRepositories(db, [project], { groupId: null, at: new Date(at) });
-      const added = await findRepositoryByPath(db, project.path);
-      if (added === undefined) throw new Error(`the repository ${path} was not kept`);
-      return withHook(added.id);
+      const listed = await findRepositoryByPath(db, path);
+      return listed === undefined ? lookUp(client, path, at) : withHook(listed.id);
+    },
+
+    /**
+     * One repository, by its path, as GitLab has it now: since it was listed it may have been deleted, or have given its path
+     * to another one. It takes no settings but those of the API.
+     * @throws ApplicationFailure as above
+     */
+    async lookUpRepository(path: string, at: string): Promise<FoundRepository | Interruption> {
+      return lookUp(apiOf(gitlab).client, path, at);
     },
   };
 
-  async function withHook(repositoryId: number): Promise<{ repositoryId: number; hookId: string }> {
+  async function lookUp(client: GitlabClient, path: string, at: string): Promise<FoundRepository | Interruption> {
+    const project = await orInterruption(() =>
+      client.project(path).catch((error: unknown) => {
+        if (error instanceof GitlabNotFound) throw notInGitlab(`there is no repository ${path} that our account sees`);
+        throw error;
+      }),
+    );
+    if (isInterruption(project)) return project;
+    await upsertRepositories(db, [project], { groupId: null, at: new Date(at) });
+    const kept = await findRepositoryByPath(db, project.path);
+    if (kept === undefined) throw new Error(`the repository ${path} was not kept`);
+    return withHook(kept.id);
+  }
+
+  async function withHook(repositoryId: number): Promise<FoundRepository> {
     const hook = await findHookOfRepository(db, repositoryId);
     if (hook === undefined) throw new Error(`the repository ${repositoryId} has no row for its hook`);
     return { repositoryId, hookId: hook.id };

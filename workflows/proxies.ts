@@ -59,7 +59,7 @@ const GITLAB_RETRY = {
 
 /** One or two requests to GitLab, and what they say written down. */
 export const gitlabListing = proxyActivities<
-  Pick<GitlabActivities, 'identify' | 'listPage' | 'findRepository' | 'coverGroup'>
+  Pick<GitlabActivities, 'identify' | 'listPage' | 'findRepository' | 'lookUpRepository' | 'coverGroup'>
 >({
   taskQueue: 'gitlab',
   startToCloseTimeout: '2 minutes', // each request has 30 s

@@ -14,7 +14,7 @@ export interface TrackInput {
  * @throws ApplicationFailure `NotInGitLab`, `RateLimited`, `InvalidCredentials`, `SettingMissing`, `GitLabFault`
  */
 export async function trackRepository({ path, requiredApprovals }: TrackInput): Promise<number> {
-  const found = await gitlabListing.findRepository(path, new Date().toISOString());
+  const found = await gitlabListing.lookUpRepository(path, new Date().toISOString());
   if ('endedEarly' in found) {
     const isLimited = found.endedEarly === 'rate_limited';
     throw ApplicationFailure.create({

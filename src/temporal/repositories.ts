@@ -6,13 +6,16 @@ import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
 /** @returns our id of the repository @throws Refusal `not_found` for one that GitLab does not show; Error with the reason */
 export async function runTracking(client: Client, input: TrackInput): Promise<number> {
+  const { path, requiredApprovals } = input;
+  // One that asks for something else is not answered by a run that is under way.
+  const asking = requiredApprovals === undefined ? '' : `?required_approvals=${requiredApprovals ?? 'gitlab'}`;
   const handle = await client.workflow.start<typeof trackRepository>('trackRepository', {
-    workflowId: `trackRepository/${input.path}`,
+    workflowId: `trackRepository/${path}${asking}`,
     taskQueue: FORGEFLOW_QUEUE,
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
     args: [input],
-    staticSummary: `track ${input.path}`,
-    typedSearchAttributes: [{ key: repositoryKey, value: input.path }],
+    staticSummary: `track ${path}`,
+    typedSearchAttributes: [{ key: repositoryKey, value: path }],
   });
   return resultOf(handle);
 }
