@@ -11,10 +11,10 @@ export interface WordGroup {
   files: Buffer;
 }
 
-// What bounds the memory that a vocabulary takes: about 40 MB when it is full.
-const MOST_WORDS = 250_000;
-const MOST_ENTRIES = 2_000_000;
-const MOST_BYTES = 6 * 1024 * 1024;
+// What bounds the memory that a vocabulary takes: about 90 MB when it is full.
+const MOST_WORDS = 300_000;
+const MOST_ENTRIES = 6_000_000;
+const MOST_BYTES = 12 * 1024 * 1024;
 
 /** Longer words, in bytes, are in groups of their own. */
 const LONG_WORD = 32;
@@ -24,27 +24,38 @@ const GROUP_WORDS = 128;
 const GROUP_BYTES = 4 * 1024;
 
 const LINE_FEED = 0x0a;
-const NONE = -1;
+const NOTHING = -1;
+
+// A word's record is four numbers and its bytes. All that is looked at to find a word again lies together: most of the time
+// goes into waiting for memory.
+const HASH = 0;
+const LAST_FILE = 1;
+const NUMBER = 2;
+const LENGTH = 3;
+const HEAD_BYTES = 16;
 
 /**
- * The different words of many files, and in which of them each is. Words are kept as bytes in one buffer and found by a hash
- * table of plain numbers: a string for each would cost more than all the rest of indexing.
+ * The different words of many files, and in which of them each is. Words are bytes in one buffer, found by a hash table of
+ * plain numbers: a string for each would cost more than all the rest of indexing.
  */
 export class Vocabulary {
-  #text = new Uint8Array(64 * 1024);
-  #textLength = 0;
-  /** By word: where its bytes end; they begin where the last one's end. */
-  #ends = new Int32Array(4096);
-  #hashes = new Int32Array(4096);
-  /** By word: the last file that has it. */
-  #lastFiles = new Int32Array(4096).fill(NONE);
+  #bytes = new Uint8Array(64 * 1024);
+  /** The same memory. */
+  #numbers = new Int32Array(this.#bytes.buffer);
+  /** Where the next record begins; records begin at multiples of 4. */
+  #end = 0;
+  /** By word: where its record is. */
+  #records = new Int32Array(4096);
   #words = 0;
-  /** Of at least twice as many places as words. */
-  #slots = new Int32Array(8192).fill(NONE);
-  /** In the order they came: a word and a file that has it. */
-  #entryWords = new Int32Array(16_384);
-  #entryFiles = new Int32Array(16_384);
-  #entries = 0;
+  /** Two numbers a place, a hash and where the record is; at least twice as many places as words. */
+  #table = new Int32Array(16_384).fill(NOTHING);
+  /** Words, each once for a file that has it, files one after the other. */
+  #entries = new Int32Array(16_384);
+  #entryCount = 0;
+  /** Where the entries of a file begin, and which file it is. */
+  #starts = new Int32Array(1024);
+  #files = new Int32Array(1024);
+  #fileCount = 0;
   // Different in every vocabulary, so that nobody can write a file of words that all have one hash.
   readonly #factor = (randomInt(2 ** 31) * 2) | 0x01000193;
 
@@ -54,12 +65,14 @@ export class Vocabulary {
 
   /** More may be added, but it takes more memory than it should. */
   get isFull(): boolean {
-    return this.#words >= MOST_WORDS || this.#entries >= MOST_ENTRIES || this.#textLength >= MOST_BYTES;
+    return this.#words >= MOST_WORDS || this.#entryCount >= MOST_ENTRIES || this.#end >= MOST_BYTES;
   }
 
   /** @param text folded but for ASCII, as UTF-8. @param file not less than that of the call before */
   addText(file: number, text: Uint8Array): void {
+    this.#beginFile(file);
     const { length } = text;
+    const factor = this.#factor;
     let from = 0;
     while (from < length) {
       if (WORD_BYTES[text[from] ?? 0] === 0) {
@@ -67,26 +80,27 @@ export class Vocabulary {
         continue;
       }
       // The word is written where it stays if it is new.
-      if (this.#textLength + WORD_LIMIT > this.#text.length) this.#text = grown(this.#text);
-      const target = this.#text;
-      const start = this.#textLength;
+      this.#makeRoom();
+      const bytes = this.#bytes;
+      const start = this.#end + HEAD_BYTES;
+      const most = Math.min(length, from + WORD_LIMIT);
       let end = start;
       let hash = 0;
       let at = from;
-      for (; at < length && end - start < WORD_LIMIT; at += 1) {
+      for (; at < most; at += 1) {
         const byte = WORD_BYTES[text[at] ?? 0] ?? 0;
         if (byte === 0) break;
-        target[end++] = byte;
-        hash = Math.imul(hash ^ byte, this.#factor);
+        bytes[end++] = byte;
+        hash = Math.imul(hash ^ byte, factor);
       }
       const isCut = at < length && WORD_BYTES[text[at] ?? 0] !== 0;
       if (!isCut) {
-        this.#add(file, end, hash);
+        this.#add(file, end - start, hash);
         from = at;
         continue;
       }
       const whole = characterStart(text, at) - from;
-      this.#add(file, start + whole, this.#hash(start, start + whole));
+      this.#add(file, whole, this.#hash(whole));
       from = characterStart(text, from + WORD_STEP);
     }
   }
@@ -94,10 +108,10 @@ export class Vocabulary {
   /** A word that another vocabulary has. @param files ascending, none of them less than those it has for the word */
   addWord(word: Uint8Array, files: readonly number[]): void {
     for (const file of files) {
-      if (this.#textLength + WORD_LIMIT > this.#text.length) this.#text = grown(this.#text);
-      this.#text.set(word, this.#textLength);
-      const end = this.#textLength + word.length;
-      this.#add(file, end, this.#hash(this.#textLength, end));
+      this.#makeRoom();
+      this.#bytes.set(word, this.#end + HEAD_BYTES);
+      this.#beginFile(file);
+      this.#add(file, word.length, this.#hash(word.length));
     }
   }
 
@@ -118,83 +132,110 @@ export class Vocabulary {
     }
   }
 
-  #hash(start: number, end: number): number {
+  #makeRoom(): void {
+    if (this.#end + HEAD_BYTES + WORD_LIMIT <= this.#bytes.length) return;
+    this.#bytes = grown(this.#bytes);
+    this.#numbers = new Int32Array(this.#bytes.buffer);
+  }
+
+  #beginFile(file: number): void {
+    if (this.#fileCount > 0 && this.#files[this.#fileCount - 1] === file) return;
+    if (this.#fileCount === this.#files.length) {
+      this.#files = grown(this.#files);
+      this.#starts = grown(this.#starts);
+    }
+    this.#files[this.#fileCount] = file;
+    this.#starts[this.#fileCount] = this.#entryCount;
+    this.#fileCount += 1;
+  }
+
+  /** Of the bytes where the next record will be. */
+  #hash(length: number): number {
+    const start = this.#end + HEAD_BYTES;
     let hash = 0;
-    for (let at = start; at < end; at += 1) hash = Math.imul(hash ^ (this.#text[at] ?? 0), this.#factor);
+    for (let at = start; at < start + length; at += 1) hash = Math.imul(hash ^ (this.#bytes[at] ?? 0), this.#factor);
     return hash;
   }
 
-  /** The word stands at the end of the text, up to there. */
-  #add(file: number, end: number, wordHash: number): void {
-    const start = this.#textLength;
+  /** The word stands where the next record will be. */
+  #add(file: number, length: number, wordHash: number): void {
     const hash = wordHash ^ (wordHash >>> 15);
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
-    let word = this.#slots[slot] ?? NONE;
-    while (word !== NONE && !(this.#hashes[word] === hash && this.#isWord(word, start, end))) {
-      slot = (slot + 1) & mask;
-      word = this.#slots[slot] ?? NONE;
+    const table = this.#table;
+    const mask = table.length - 1;
+    let place = (hash << 1) & mask;
+    for (;;) {
+      const record = table[place + 1] ?? NOTHING;
+      if (record === NOTHING) break;
+      if (table[place] === hash && this.#isAt(record, length)) {
+        const head = record >> 2;
+        if (this.#numbers[head + LAST_FILE] === file) return;
+        this.#numbers[head + LAST_FILE] = file;
+        this.#enter(this.#numbers[head + NUMBER] ?? 0);
+        return;
+      }
+      place = (place + 2) & mask;
     }
-    if (word === NONE) {
-      word = this.#newWord(slot, end, hash);
-    } else if (this.#lastFiles[word] === file) {
-      return;
-    }
-    this.#lastFiles[word] = file;
-    if (this.#entries === this.#entryWords.length) {
-      this.#entryWords = grown(this.#entryWords);
-      this.#entryFiles = grown(this.#entryFiles);
-    }
-    this.#entryWords[this.#entries] = word;
-    this.#entryFiles[this.#entries] = file;
-    this.#entries += 1;
+    table[place] = hash;
+    table[place + 1] = this.#end;
+    this.#enter(this.#keep(file, length, hash));
   }
 
-  #isWord(word: number, start: number, end: number): boolean {
-    const text = this.#text;
-    if (this.#length(word) !== end - start) return false;
-    let at = (this.#ends[word] ?? 0) - (end - start);
-    for (let other = start; other < end; other += 1, at += 1) if (text[at] !== text[other]) return false;
+  #enter(word: number): void {
+    if (this.#entryCount === this.#entries.length) this.#entries = grown(this.#entries);
+    this.#entries[this.#entryCount++] = word;
+  }
+
+  #isAt(record: number, length: number): boolean {
+    if (this.#numbers[(record >> 2) + LENGTH] !== length) return false;
+    const bytes = this.#bytes;
+    let at = record + HEAD_BYTES;
+    let other = this.#end + HEAD_BYTES;
+    for (const end = at + length; at < end; at += 1, other += 1) if (bytes[at] !== bytes[other]) return false;
     return true;
   }
 
-  #newWord(slot: number, end: number, hash: number): number {
-    if (this.#words === this.#ends.length) {
-      this.#ends = grown(this.#ends);
-      this.#hashes = grown(this.#hashes);
-      this.#lastFiles = grown(this.#lastFiles);
-    }
-    const word = this.#words;
-    this.#words += 1;
-    this.#ends[word] = end;
-    this.#hashes[word] = hash;
-    this.#textLength = end;
-    this.#slots[slot] = word;
-    if (this.#words * 2 > this.#slots.length) this.#makeSlots(this.#slots.length * 4);
+  /** @returns the number of the new word */
+  #keep(file: number, length: number, hash: number): number {
+    if (this.#words === this.#records.length) this.#records = grown(this.#records);
+    const word = this.#words++;
+    const head = this.#end >> 2;
+    this.#records[word] = this.#end;
+    this.#numbers[head + HASH] = hash;
+    this.#numbers[head + LAST_FILE] = file;
+    this.#numbers[head + NUMBER] = word;
+    this.#numbers[head + LENGTH] = length;
+    this.#end += HEAD_BYTES + ((length + 3) & ~3);
+    if (this.#words * 4 > this.#table.length) this.#spread(this.#table.length * 4);
     return word;
   }
 
-  #makeSlots(length: number): void {
-    this.#slots = new Int32Array(length).fill(NONE);
+  #spread(length: number): void {
+    const table = new Int32Array(length).fill(NOTHING);
     for (let word = 0; word < this.#words; word += 1) {
-      let slot = (this.#hashes[word] ?? 0) & (length - 1);
-      while (this.#slots[slot] !== NONE) slot = (slot + 1) & (length - 1);
-      this.#slots[slot] = word;
+      const record = this.#records[word] ?? 0;
+      const hash = this.#numbers[(record >> 2) + HASH] ?? 0;
+      let place = (hash << 1) & (length - 1);
+      while (table[place + 1] !== NOTHING) place = (place + 2) & (length - 1);
+      table[place] = hash;
+      table[place + 1] = record;
     }
+    this.#table = table;
   }
 
   /** The files of each word, which stand in one list, those of word n from `starts[n]` on. */
   #filesByWord(): { starts: Int32Array; files: Int32Array } {
-    const counts = new Int32Array(this.#words);
-    for (let at = 0; at < this.#entries; at += 1) add(counts, this.#entryWords[at] ?? 0, 1);
     const starts = new Int32Array(this.#words + 1);
-    for (let word = 0; word < this.#words; word += 1) starts[word + 1] = (starts[word] ?? 0) + (counts[word] ?? 0);
+    for (let at = 0; at < this.#entryCount; at += 1) add(starts, (this.#entries[at] ?? 0) + 1, 1);
+    for (let word = 0; word < this.#words; word += 1) add(starts, word + 1, starts[word] ?? 0);
     const next = starts.slice();
-    const files = new Int32Array(this.#entries);
-    for (let at = 0; at < this.#entries; at += 1) {
-      const word = this.#entryWords[at] ?? 0;
-      files[next[word] ?? 0] = this.#entryFiles[at] ?? 0;
-      add(next, word, 1);
+    const files = new Int32Array(this.#entryCount);
+    for (let file = 0; file < this.#fileCount; file += 1) {
+      const end = file === this.#fileCount - 1 ? this.#entryCount : (this.#starts[file + 1] ?? 0);
+      for (let at = this.#starts[file] ?? 0; at < end; at += 1) {
+        const word = this.#entries[at] ?? 0;
+        files[next[word] ?? 0] = this.#files[file] ?? 0;
+        add(next, word, 1);
+      }
     }
     return { starts, files };
   }
@@ -204,15 +245,16 @@ export class Vocabulary {
     let length = 0;
     for (const word of words) {
       lines[length++] = LINE_FEED;
-      const end = this.#ends[word] ?? 0;
-      for (let at = end - this.#length(word); at < end; at += 1) lines[length++] = this.#text[at] ?? 0;
+      const start = (this.#records[word] ?? 0) + HEAD_BYTES;
+      lines.set(this.#bytes.subarray(start, start + this.#length(word)), length);
+      length += this.#length(word);
     }
     lines[length] = LINE_FEED;
     return lines;
   }
 
   #length(word: number): number {
-    return (this.#ends[word] ?? 0) - (word === 0 ? 0 : (this.#ends[word - 1] ?? 0));
+    return this.#numbers[((this.#records[word] ?? 0) >> 2) + LENGTH] ?? 0;
   }
 }
 
@@ -223,12 +265,12 @@ function characterStart(text: Uint8Array, at: number): number {
   return start;
 }
 
+function add(numbers: Int32Array, at: number, amount: number): void {
+  numbers[at] = (numbers[at] ?? 0) + amount;
+}
+
 function grown<T extends Int32Array | Uint8Array>(array: T): T {
   const larger = new (array.constructor as new (length: number) => T)(array.length * 2);
   larger.set(array);
   return larger;
-}
-
-function add(numbers: Int32Array, at: number, amount: number): void {
-  numbers[at] = (numbers[at] ?? 0) + amount;
 }
