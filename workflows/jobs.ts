@@ -2,8 +2,8 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
-  continueAsNew,
   isCancellation,
+  makeContinueAsNewFunc,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -74,6 +74,11 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
     status.waitsUntil = null;
   }
 
+  /** With the newest payload as its memo too: of itself the server keeps the one of the start. */
+  async function goOnAsNew(): Promise<never> {
+    return makeContinueAsNewFunc<typeof job>({ memo: { payload } })(payload);
+  }
+
   async function runUntilNobodyAsks(): Promise<JobDone> {
     for (;;) {
       const outcome = await runUnlessDead();
@@ -86,7 +91,7 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
         if (!isAsked()) return outcome;
       }
       const { consideredCancelled } = CancellationScope.current();
-      if (consideredCancelled || workflowInfo().continueAsNewSuggested) await continueAsNew<typeof job>(payload);
+      if (consideredCancelled || workflowInfo().continueAsNewSuggested) await goOnAsNew();
     }
   }
 
@@ -94,7 +99,7 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
     return await runUntilNobodyAsks();
   } catch (error) {
     // It is the run that was cancelled: whoever asked meanwhile was told that there would be another one.
-    if (isCancellation(error) && isAsked()) await continueAsNew<typeof job>(payload);
+    if (isCancellation(error) && isAsked()) await goOnAsNew();
     throw error;
   }
 }
