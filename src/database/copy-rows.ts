@@ -8,7 +8,7 @@ export type CopiedValue = number | boolean | Uint8Array | null;
 // https://www.postgresql.org/docs/current/sql-copy.html: signature, flags, length of what else the head has
 const HEAD = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]);
 const END = Buffer.from([0xff, 0xff]);
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
 /** Streams rows into a table by Postgres' binary COPY, which needs no escaping. It holds one chunk, and what the socket holds. */
 export class CopyRows {

@@ -126,16 +126,16 @@ export class SearchUpdate {
   /** What is indexed at those paths, by `pathKey`; at all of them where none are given. */
   async filesAt(paths: readonly Buffer[] | null): Promise<Map<string, StoredFile>> {
     const found = new Map<string, StoredFile>();
-    const parts = paths === null ? [null] : chunks(paths.map(hashOf), KEYS_AT_ONCE);
-    for (const hashes of parts) {
+    const parts = paths === null ? [null] : chunks(paths.map(keyOf), KEYS_AT_ONCE);
+    for (const keys of parts) {
       let query = (await this.#idle())
         .selectFrom('search_files')
-        .select(['path_hash', 'number', 'kind', 'object_id'])
+        .select(['path_key', 'number', 'kind', 'object_id'])
         .where('repository_id', '=', this.#repositoryId);
-      if (hashes !== null) query = query.where('path_hash', '=', sql<Buffer>`any(${hashes}::bytea[])`);
+      if (keys !== null) query = query.where('path_key', '=', sql<Buffer>`any(${keys}::bytea[])`);
       for (const row of await query.execute()) {
         const { number, kind } = row;
-        found.set(row.path_hash.toString('latin1'), { number, kind, objectId: row.object_id.toString('hex') });
+        found.set(row.path_key.toString('latin1'), { number, kind, objectId: row.object_id.toString('hex') });
       }
     }
     return found;
@@ -190,7 +190,7 @@ export class SearchUpdate {
     const number = this.#nextFile;
     this.#nextFile += 1;
     this.#files += 1;
-    const row = [this.#repositoryId, number, hashOf(path), Buffer.from(shown), KINDS[kind]];
+    const row = [this.#repositoryId, number, keyOf(path), Buffer.from(shown), KINDS[kind]];
     // Postgres works at the one while words are looked for in the other.
     const copied = this.#copy.add([...row, Buffer.from(objectId, 'hex'), text]);
     this.#vocabulary.addText(number, Buffer.from(foldCase(shown)));
@@ -263,19 +263,22 @@ export interface Finish {
 
 type Stored = Selectable<SearchIndexTable>;
 
-const COLUMNS = ['repository_id', 'number', 'path_hash', 'path', 'kind', 'object_id', 'content'];
+const COLUMNS = ['repository_id', 'number', 'path_key', 'path', 'kind', 'object_id', 'content'];
 const KINDS = { file: Buffer.from('file'), symlink: Buffer.from('symlink'), submodule: Buffer.from('submodule') };
 /** Files that are gone cost a search next to nothing before there are many. */
 const MANY_STALE = 1_000;
 
 /** What a path is found by; the same for the same path only. */
 export function pathKey(path: Buffer): string {
-  return hashOf(path).toString('latin1');
+  return keyOf(path).toString('latin1');
 }
 
-// Paths can be longer than a key of a Postgres index, and are not always text.
-function hashOf(path: Buffer): Buffer {
-  return createHash('sha256').update(path).digest().subarray(0, 16);
+const LONGEST_KEY = 128;
+
+/** Paths need be no text, and can be longer than a key of a Postgres index: of those that are, a part and a hash. */
+function keyOf(path: Buffer): Buffer {
+  if (path.length <= LONGEST_KEY) return path;
+  return Buffer.concat([path.subarray(0, LONGEST_KEY), createHash('sha256').update(path).digest()]);
 }
 
 function decode(text: Uint8Array): string {

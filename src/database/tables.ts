@@ -265,8 +265,8 @@ export interface SearchFileTable {
   repository_id: number;
   /** As `search_words` has it; that of a file which changed is never used again. */
   number: number;
-  /** Of the path as git has it, which need be no text. */
-  path_hash: Buffer;
+  /** The path as git has it, which need be no text; of a long one, a part and a hash. */
+  path_key: Buffer;
   /** For people. */
   path: string;
   kind: 'file' | 'symlink' | 'submodule';

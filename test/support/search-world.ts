@@ -80,11 +80,11 @@ function clonesOf(clone: Clone): Pick<JobClones, 'use'> {
 export async function indexOf({ db }: TestDatabase, repositoryId: number) {
   const files = await db
     .selectFrom('search_files')
-    .select(['number', 'path', 'path_hash', 'kind', 'object_id', 'content'])
+    .select(['number', 'path', 'path_key', 'kind', 'object_id', 'content'])
     .where('repository_id', '=', repositoryId)
     .execute();
-  // Two paths can look alike, their hashes do not.
-  const names = new Map(files.map(({ number, path, path_hash }) => [number, `${path} ${path_hash.toString('hex')}`]));
+  // Two paths can look alike, their keys do not.
+  const names = new Map(files.map(({ number, path, path_key }) => [number, `${path} ${path_key.toString('hex')}`]));
   const groups = await db
     .selectFrom('search_words')
     .select(['is_long', 'words', 'files'])

@@ -22,13 +22,13 @@ export async function up(db: AnyDatabase): Promise<void> {
     create table search_files (
       repository_id integer not null,
       number integer not null,
-      path_hash bytea not null,
+      path_key bytea not null,
       path text not null,
       kind text not null,
       object_id bytea not null,
       content text,
       primary key (repository_id, number),
-      unique (repository_id, path_hash) deferrable initially deferred
+      unique (repository_id, path_key) deferrable initially deferred
     )
   `.execute(db);
   await sql`create index search_files_objects on search_files (repository_id, object_id)`.execute(db);
