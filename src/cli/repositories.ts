@@ -9,8 +9,9 @@ export function addRepositoryCommands(program: Command): void {
 
   addCommand(noun, 'add <path>', 'track a repository, group/project')
     .option('--required-approvals <number>', 'of a merge request; "gitlab" for what GitLab\'s own rules say', approvals)
-    .action(async (path: string, options: CommonOptions & { requiredApprovals?: number | null }) => {
-      const { requiredApprovals } = options;
+    .action(async (path: string, options: CommonOptions & { requiredApprovals?: number | 'gitlab' }) => {
+      const { requiredApprovals: given } = options;
+      const requiredApprovals = given === 'gitlab' ? null : given;
       print(
         await withClient((client) => client.repositories.add(path, { requiredApprovals })),
         options,
@@ -36,8 +37,9 @@ export function addRepositoryCommands(program: Command): void {
   );
 }
 
-function approvals(text: string): number | null {
-  if (text === 'gitlab') return null;
+/** Not null for what GitLab says: commander takes that for nothing at all. */
+function approvals(text: string): number | 'gitlab' {
+  if (text === 'gitlab') return text;
   if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is neither a whole number nor "gitlab".');
   return Number(text);
 }
