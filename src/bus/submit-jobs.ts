@@ -2,12 +2,12 @@ import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { removeJobRequests, type StoredJobRequest, takeJobRequests } from '../database/job-requests.ts';
-import { nameSubjects } from '../database/job-subjects.ts';
+import { nameSubjects, type SubjectName } from '../database/job-subjects.ts';
 import { type Job, parseJob } from '../domain/job.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Logger } from '../logging.ts';
 import { submitJob } from '../temporal/jobs.ts';
-import { isTemporalAway } from '../temporal/temporal-away.ts';
+import { isNonsenseToTemporal } from '../temporal/temporal-away.ts';
 
 export interface SubmitDependencies {
   db: ForgeflowDatabase;
@@ -23,7 +23,7 @@ const AT_ONCE = 20;
  * Submits the jobs that were asked for longest ago. Those of one batch that are the same job are submitted once. They are
  * locked meanwhile, and gone once Temporal has all of them: a worker that dies leaves them to the next.
  * @returns how many there were
- * @throws what Temporal threw while it is away
+ * @throws what Temporal threw while it is away; then none of them is gone
  */
 export async function submitBatch({ db, temporal, logger }: SubmitDependencies): Promise<number> {
   return db.transaction().execute(async (transaction) => {
@@ -34,8 +34,7 @@ export async function submitBatch({ db, temporal, logger }: SubmitDependencies):
       transaction,
       jobs.map(({ payload }) => payload),
     );
-    const limit = pLimit(AT_ONCE);
-    await Promise.all(jobs.map((job, i) => limit(() => submit(job, subjects[i] ?? null))));
+    await submitAll(jobs, subjects);
     await removeJobRequests(
       transaction,
       requests.map(({ id }) => id),
@@ -53,12 +52,25 @@ export async function submitBatch({ db, temporal, logger }: SubmitDependencies):
     }
   }
 
-  async function submit(job: Job, subject: Awaited<ReturnType<typeof nameSubjects>>[number]): Promise<void> {
-    const { kind, payload, dedupeKey: jobId } = job;
+  async function submitAll(jobs: Job[], subjects: (SubjectName | null)[]): Promise<void> {
+    const limit = pLimit(AT_ONCE);
+    let fault: unknown;
+    const submitOne = async (job: Job, subject: SubjectName | null): Promise<void> => {
+      if (fault !== undefined) return; // each would try for ten seconds, one after the other
+      await submit(job, subject).catch((error: unknown) => {
+        fault = error;
+      });
+    };
+    // All of them are through before the requests are given back: whoever takes those would not be alone at it.
+    await Promise.all(jobs.map((job, i) => limit(() => submitOne(job, subjects[i] ?? null))));
+    if (fault !== undefined) throw fault; // eslint-disable-line @typescript-eslint/only-throw-error -- as it came
+  }
+
+  async function submit({ kind, payload, dedupeKey: jobId }: Job, subject: SubjectName | null): Promise<void> {
     try {
       await submitJob(temporal, { kind, payload, jobId, subject });
     } catch (error) {
-      if (isTemporalAway(error)) throw error;
+      if (!isNonsenseToTemporal(error)) throw error;
       logger.error('a job could not be submitted, and is dropped', { jobId, problem: String(error) });
     }
   }
