@@ -26,6 +26,10 @@ const BENCHES: Record<string, NamedRun<(options: BenchOptions) => Promise<Report
     summary: 'code search: indexing 20,000 files and a commit of ten, beside git cat-file into COPY',
     load: async () => (await import('./reindex.ts')).benchReindex,
   },
+  search: {
+    summary: 'code search in 20,000 files, beside git grep',
+    load: async () => (await import('./search.ts')).benchSearch,
+  },
 };
 
 const { load, quick, json } = chooseRun({ script: 'bench', runs: BENCHES });
