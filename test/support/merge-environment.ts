@@ -1,5 +1,9 @@
 import { join } from 'node:path';
+import { sql } from 'kysely';
+import { expect } from 'vitest';
+import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { freePort } from '../../src/free-port.ts';
+import { eventually } from './eventually.ts';
 import { type Environment, type EnvironmentOptions, startEnvironment } from './environment.ts';
 import { createRepository, temporaryFolder, type TestRepository } from './git-repository.ts';
 import { MAIN } from './git-project.ts';
@@ -35,6 +39,7 @@ export async function startMergeEnvironment({
     gitlab,
     async serve(path) {
       const repository = await createRepository(join(folder.path, `${path}.git`));
+      await repository.git('config', 'http.receivepack', 'true');
       await repository.commit({ ref: MAIN, tree: { 'README.md': 'A first commit.\n', 'a.txt': 'a\n' } });
       return { project: gitlab.addProject({ path, git: repository.directory }), repository };
     },
@@ -45,4 +50,36 @@ export async function startMergeEnvironment({
       await folder.remove();
     },
   };
+}
+
+/** Waits until every event has been read, and every job that came of it is over. */
+export async function untilQuiet({ database: { db }, forgeflow }: Environment): Promise<void> {
+  await eventually(async () => {
+    expect(await waiting(db)).toBe(0);
+    for (const jobId of await jobsOf(db)) {
+      const { status } = await forgeflow.temporal.workflow
+        .getHandle(jobId)
+        .describe()
+        .catch(() => ({ status: { name: 'NONE' } }));
+      expect(status.name, jobId).not.toBe('RUNNING');
+    }
+    expect(await waiting(db)).toBe(0); // nor has one of them asked for another
+  }, 60_000);
+}
+
+async function waiting(db: ForgeflowDatabase): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+    select (select count(*) from events where dispatched_at is null)::int
+      + (select count(*) from job_events)::int + (select count(*) from job_requests)::int as n
+  `.execute(db);
+  return rows[0]!.n;
+}
+
+async function jobsOf(db: ForgeflowDatabase): Promise<string[]> {
+  const mergeRequests = await db.selectFrom('merge_requests').select('id').execute();
+  const repositories = await db.selectFrom('repositories').select('id').where('tracked_at', 'is not', null).execute();
+  return [
+    ...repositories.flatMap(({ id }) => [`sync_merge_requests/repo/${id}`, `reindex_search/repo/${id}`]),
+    ...mergeRequests.flatMap(({ id }) => [`recompute_mergeability/mr/${id}`, `recompute_review_decision/mr/${id}`]),
+  ];
 }
