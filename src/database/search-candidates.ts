@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { SearchTerm } from '../domain/search-terms.ts';
-import { wordRuns } from '../domain/search-words.ts';
+import { signRuns, wordRuns } from '../domain/search-words.ts';
 import type { Database } from './connection.ts';
 import { PostingsReader } from './search-postings.ts';
 
@@ -18,7 +18,6 @@ export interface Candidates {
 const TRIGRAM = 3;
 /** So few files may as well be read as narrowed further. */
 const FEW_FILES = 100;
-const SCANNED_FILES = 500;
 
 const NUMBERS = 2 ** 31;
 
@@ -42,7 +41,6 @@ export async function findCandidates(
   mostGroups: number,
 ): Promise<Candidates> {
   const runs = lookedUp(terms);
-  if (runs.length === 0) return scan(db, repositoryIds, terms);
   const likely = new Map<FileKey, number>();
   let common: Set<FileKey> | null = null;
   for (const run of runs) {
@@ -57,9 +55,10 @@ export async function findCandidates(
   return { files, complete: common !== null };
 }
 
-/** Short parts, which take long to look up, are only where there are no others. */
+/** Short parts, which take long to look up, are only where there are no others; every term has something to be looked up. */
 function lookedUp(terms: readonly SearchTerm[]): string[] {
   const runs = [...new Set(terms.flatMap(({ folded }) => wordRuns(folded)))].sort((a, b) => b.length - a.length);
+  if (runs.length === 0) return [...new Set(terms.flatMap(({ folded }) => signRuns(folded)))];
   const distinct = runs.filter((run, at) => !runs.slice(0, at).some((longer) => longer.includes(run)));
   const long = distinct.filter((run) => run.length >= TRIGRAM);
   return long.length > 0 ? long : distinct;
@@ -112,29 +111,13 @@ async function groupsWith(
   const { rows } = await sql<FoundGroup>`
     select * from (
       (select repository_id, words, files from search_words
-        where repository_id = any(${repositoryIds}::int[]) and not is_long and words like ${pattern} limit ${limit})
+        where repository_id = any(${repositoryIds}::int[]) and has_trigrams and words like ${pattern} limit ${limit})
       union all
       (select repository_id, words, files from search_words
-        where repository_id = any(${repositoryIds}::int[]) and is_long and words like ${pattern} limit ${limit})
+        where repository_id = any(${repositoryIds}::int[]) and not has_trigrams and words like ${pattern} limit ${limit})
     ) as groups limit ${limit}
   `.execute(db);
   return rows;
-}
-
-/** Terms without a letter or digit (`=>`) are in no word; they have no capitals either, and so Postgres can look for them. */
-async function scan(db: Database, repositoryIds: readonly number[], terms: readonly SearchTerm[]): Promise<Candidates> {
-  const matches = terms.map(({ folded }) => {
-    const pattern = `%${escapeLike(folded)}%`;
-    return sql`(content like ${pattern} or path like ${pattern})`;
-  });
-  const { rows } = await sql<{ repository_id: number; number: number }>`
-    select repository_id, number from search_files
-    where repository_id = any(${repositoryIds}::int[]) and ${sql.join(matches, sql` and `)} limit ${SCANNED_FILES + 1}
-  `.execute(db);
-  return {
-    files: rows.slice(0, SCANNED_FILES).map((row) => fileKey(row.repository_id, row.number)),
-    complete: rows.length <= SCANNED_FILES,
-  };
 }
 
 function escapeLike(text: string): string {

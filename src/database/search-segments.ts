@@ -91,14 +91,14 @@ export class SearchSegments {
   async #read(segment: number, after: number): Promise<(WordGroup & { number: number })[]> {
     const rows = await this.#connection.db
       .selectFrom('search_words')
-      .select(['number', 'is_long', 'words', 'files'])
+      .select(['number', 'has_trigrams', 'words', 'files'])
       .where('repository_id', '=', this.#repositoryId)
       .where('segment', '=', segment)
       .where('number', '>', after)
       .orderBy('number')
       .limit(ROWS_READ_AT_ONCE)
       .execute();
-    return rows.map((row) => ({ ...row, isLong: row.is_long, words: Buffer.from(row.words) }));
+    return rows.map((row) => ({ ...row, hasTrigrams: row.has_trigrams, words: Buffer.from(row.words) }));
   }
 
   async #list(): Promise<Segment[]> {
@@ -116,11 +116,11 @@ export class SearchSegments {
       .where('repository_id', '=', this.#repositoryId)
       .executeTakeFirst();
     const segment = (row?.last ?? 0) + 1;
-    const columns = ['repository_id', 'segment', 'number', 'is_long', 'words', 'files'];
+    const columns = ['repository_id', 'segment', 'number', 'has_trigrams', 'words', 'files'];
     const copy = new CopyRows(this.#connection.client, 'search_words', columns);
     let number = 0;
-    for (const { isLong, words, files } of groups) {
-      await copy.add([this.#repositoryId, segment, number, isLong, words, files]);
+    for (const { hasTrigrams, words, files } of groups) {
+      await copy.add([this.#repositoryId, segment, number, hasTrigrams, words, files]);
       number += 1;
     }
     await copy.end();

@@ -1,23 +1,24 @@
 import { randomInt } from 'node:crypto';
-import { WORD_BYTES, WORD_LIMIT, WORD_STEP } from '../domain/search-words.ts';
+import { SIGN_BYTES, WORD_BYTES, WORD_LIMIT, WORD_STEP } from '../domain/search-words.ts';
 import { PostingsWriter } from './search-postings.ts';
 
 /** Some words of a segment of the index: a row of `search_words`. */
 export interface WordGroup {
-  isLong: boolean;
+  /** Whether they are indexed by their trigrams. Signs have none; long words have many, and are hardly ever looked for. */
+  hasTrigrams: boolean;
   /** Each with a line feed before it, and one after the last. */
   words: Buffer;
   /** For each of them in turn; see `PostingsWriter`. */
   files: Buffer;
 }
 
-// What bounds the memory that a vocabulary takes: about 90 MB when it is full.
+// What bounds the memory that a vocabulary takes: about 100 MB when it is full.
 const MOST_WORDS = 300_000;
-const MOST_ENTRIES = 6_000_000;
+const MOST_ENTRIES = 8_000_000;
 const MOST_BYTES = 12 * 1024 * 1024;
 
-/** Longer words, in bytes, are in groups of their own. */
-const LONG_WORD = 32;
+/** Of words whose trigrams are indexed, in bytes. */
+const LONGEST_WITH_TRIGRAMS = 32;
 // Few enough that a search reads little for one word, many enough that the trigrams they share are indexed once;
 // and nearly all of them fit on a page.
 const GROUP_WORDS = 128;
@@ -33,6 +34,8 @@ const LAST_FILE = 1;
 const NUMBER = 2;
 const LENGTH = 3;
 const HEAD_BYTES = 16;
+/** More than there are, see `SIGN_BYTES`. */
+const SIGNS = 64;
 
 /**
  * The different words of many files, and in which of them each is. Words are bytes in one buffer, found by a hash table of
@@ -56,6 +59,8 @@ export class Vocabulary {
   #starts = new Int32Array(1024);
   #files = new Int32Array(1024);
   #fileCount = 0;
+  /** By pair of signs: the last file that has it, so that most are done with at once. */
+  readonly #signFiles = new Int32Array(SIGNS * SIGNS).fill(NOTHING);
   // Different in every vocabulary, so that nobody can write a file of words that all have one hash.
   readonly #factor = (randomInt(2 ** 31) * 2) | 0x01000193;
 
@@ -75,8 +80,11 @@ export class Vocabulary {
     const factor = this.#factor;
     let from = 0;
     while (from < length) {
-      if (WORD_BYTES[text[from] ?? 0] === 0) {
+      const first = text[from] ?? 0;
+      if (WORD_BYTES[first] === 0) {
         from += 1;
+        const sign = SIGN_BYTES[first] ?? 0;
+        if (sign !== 0) this.#addSign(file, sign, first, from < length ? (text[from] ?? 0) : 0);
         continue;
       }
       // The word is written where it stays if it is new.
@@ -118,17 +126,30 @@ export class Vocabulary {
   /** All of it, in groups, in the order in which words came: those of a file are near one another, rare ones often alike. */
   *groups(): Generator<WordGroup> {
     const { starts, files } = this.#filesByWord();
-    for (const isLong of [false, true]) {
+    for (const hasTrigrams of [true, false]) {
       const postings = new PostingsWriter();
       let group: number[] = [];
       for (let word = 0; word < this.#words; word += 1) {
-        if (this.#length(word) > LONG_WORD !== isLong) continue;
+        if (this.#hasTrigrams(word) !== hasTrigrams) continue;
         postings.add(files, starts[word], starts[word + 1]);
         if (group.push(word) < GROUP_WORDS && postings.length < GROUP_BYTES) continue;
-        yield { isLong, words: this.#lines(group), files: postings.take() };
+        yield { hasTrigrams, words: this.#lines(group), files: postings.take() };
         group = [];
       }
-      if (group.length > 0) yield { isLong, words: this.#lines(group), files: postings.take() };
+      if (group.length > 0) yield { hasTrigrams, words: this.#lines(group), files: postings.take() };
+    }
+  }
+
+  /** A sign, and the pair of signs that it begins where the next byte is one. */
+  #addSign(file: number, sign: number, byte: number, next: number): void {
+    const pair = sign * SIGNS + (SIGN_BYTES[next] ?? 0);
+    if (this.#signFiles[pair] === file) return;
+    this.#signFiles[pair] = file;
+    for (const length of pair % SIGNS === 0 ? [1] : [1, 2]) {
+      this.#makeRoom();
+      this.#bytes[this.#end + HEAD_BYTES] = byte;
+      this.#bytes[this.#end + HEAD_BYTES + 1] = next;
+      this.#add(file, length, this.#hash(length));
     }
   }
 
@@ -251,6 +272,11 @@ export class Vocabulary {
     }
     lines[length] = LINE_FEED;
     return lines;
+  }
+
+  #hasTrigrams(word: number): boolean {
+    const first = this.#bytes[(this.#records[word] ?? 0) + HEAD_BYTES] ?? 0;
+    return this.#length(word) <= LONGEST_WITH_TRIGRAMS && WORD_BYTES[first] !== 0;
   }
 
   #length(word: number): number {

@@ -283,7 +283,8 @@ export interface SearchWordsTable {
   segment: number;
   /** Within the segment. */
   number: number;
-  is_long: boolean;
+  /** Whether they are indexed by them. */
+  has_trigrams: boolean;
   words: string;
   files: Buffer;
 }

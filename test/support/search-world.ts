@@ -87,7 +87,7 @@ export async function indexOf({ db }: TestDatabase, repositoryId: number) {
   const names = new Map(files.map(({ number, path, path_key }) => [number, `${path} ${path_key.toString('hex')}`]));
   const groups = await db
     .selectFrom('search_words')
-    .select(['is_long', 'words', 'files'])
+    .select(['words', 'files'])
     .where('repository_id', '=', repositoryId)
     .execute();
   const words = new Map<string, string[]>();

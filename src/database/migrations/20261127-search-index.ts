@@ -38,17 +38,17 @@ export async function up(db: AnyDatabase): Promise<void> {
       repository_id integer not null,
       segment integer not null,
       number integer not null,
-      is_long boolean not null,
+      has_trigrams boolean not null,
       words text not null,
       files bytea not null,
       primary key (repository_id, segment, number)
     ) with (toast_tuple_target = 8160)
   `.execute(db);
-  // Long words are keys and encoded data nearly all: many trigrams, hardly ever looked for. They are read through.
-  await sql`create index search_words_trigrams on search_words using gin (words ${trigrams}) where not is_long`.execute(
+  // Long words are keys and encoded data nearly all: many trigrams, hardly ever looked for. They are read through, as signs are.
+  await sql`create index search_words_trigrams on search_words using gin (words ${trigrams}) where has_trigrams`.execute(
     db,
   );
-  await sql`create index search_words_long on search_words (repository_id) where is_long`.execute(db);
+  await sql`create index search_words_others on search_words (repository_id) where not has_trigrams`.execute(db);
   await compressWell(db);
   await sql`
     create function search_index_is_gone() returns trigger language plpgsql as $$
