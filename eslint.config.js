@@ -148,7 +148,10 @@ export default tseslint.config(
     },
   },
   // One rule name holds one list per file, so each of these blocks names files that no other one does.
-  restricted(['src/{domain,egress,git,gitlab,secrets,checks,cache,coverage}/**', 'src/config.ts'], [noTemporal, noPostgres]),
+  restricted(
+    ['src/{domain,egress,git,gitlab,secrets,checks,cache,coverage}/**', 'src/config.ts'],
+    [noTemporal, noPostgres],
+  ),
   restricted(['src/database/**'], [noTemporal]),
   restricted(['workflows/**'], [onlyTypesOfActivities, noPostgres]),
   restricted(['activities/**', 'src/{temporal,ingress,metrics}/**', 'src/*.ts'], [noPostgres], ['src/config.ts']),
