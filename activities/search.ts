@@ -3,7 +3,7 @@ import { type SearchUpdate, updateSearchIndex } from '../src/database/search-upd
 import { findTracked } from '../src/database/tracked-repositories.ts';
 import type { JobPayload } from '../src/domain/job.ts';
 import type { Clone } from '../src/git/clone.ts';
-import { branchHead, defaultBranch } from '../src/git/refs.ts';
+import { defaultHead } from '../src/git/refs.ts';
 import { permanentFailure } from './failures.ts';
 import type { JobClones } from './job-clones.ts';
 import type { JobContext, JobDone } from './job-context.ts';
@@ -39,8 +39,7 @@ export function createSearch({ db, clones }: SearchDependencies): Search {
 
 /** Whoever comes second has waited for the first, so the clone is looked at only now. */
 async function reindex(update: SearchUpdate, clone: Clone): Promise<JobDone> {
-  const branch = await defaultBranch(clone);
-  const commit = branch === null ? null : await branchHead(clone, branch);
+  const { branch, commit } = (await defaultHead(clone)) ?? { branch: null, commit: null };
   if (!update.isNew && update.commit === commit) {
     await update.keepHead({ branch, commit });
     return done('the head is the one that is indexed', update, { read: 0, removed: 0 }, update.truncated);

@@ -17,9 +17,15 @@ export async function mergeRequestHead(clone: Clone, iid: number): Promise<strin
  * @throws GitError
  */
 export async function defaultBranch(clone: Clone): Promise<string | null> {
+  return (await defaultHead(clone))?.branch ?? null;
+}
+
+/** The same with the commit at its head. @throws GitError */
+export async function defaultHead(clone: Clone): Promise<{ branch: string; commit: string } | null> {
   const { stdout } = await runIn(clone, ['symbolic-ref', '--quiet', 'HEAD'], { accept: [0, 1] });
-  const name = /^refs\/heads\/(.+)\n$/.exec(stdout.toString())?.[1];
-  return name === undefined || (await branchHead(clone, name)) === null ? null : name;
+  const branch = /^refs\/heads\/(.+)\n$/.exec(stdout.toString())?.[1];
+  const commit = branch === undefined ? null : await branchHead(clone, branch);
+  return branch === undefined || commit === null ? null : { branch, commit };
 }
 
 /** What a ref, by its full name, points to; null where there is none of that very name. @throws GitError */
