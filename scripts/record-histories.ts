@@ -1,6 +1,7 @@
 // Records histories of all workflows, as they are today, into test/histories/, where the replay test finds them.
 // Histories that are there already stay: they stand for workflows that are under way while a new version is installed.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { execa } from 'execa';
 import { fastForward } from '../src/dev/fast-forward.ts';
 import { cancelDeliveryUpdate } from '../workflows/messages.ts';
@@ -14,6 +15,9 @@ import {
 } from '../test/support/deliveries.ts';
 import { type Environment, startEnvironment } from '../test/support/environment.ts';
 import { type Gitlab, startGitlab } from '../test/support/gitlab/index.ts';
+import { jobScenarios } from '../test/support/job-histories.ts';
+import { jobScript } from '../test/support/job-script.ts';
+import { startJobWorkers } from '../test/support/job-workers.ts';
 import { startReceiver } from '../test/support/receiver.ts';
 import { startSharedServices } from '../test/support/services.ts';
 
@@ -170,36 +174,62 @@ async function write(file: URL, { workflowId, runId }: Execution, cli: string, a
   const show = ['workflow', 'show', '--workflow-id', workflowId, '--address', address, '--output', 'json'];
   if (runId !== undefined) show.push('--run-id', runId);
   const { stdout } = await execa(cli, show);
-  const { events } = JSON.parse(stdout, (key, value: unknown) => (key === 'identity' ? 'recorder' : value)) as {
-    events: unknown[];
-  };
+  const { events } = JSON.parse(stdout, withoutMachine) as { events: unknown[] };
   writeFileSync(file, `{"events":[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]}\n`);
   return events.length;
 }
 
-mkdirSync(DIRECTORY, { recursive: true });
-const missing = Object.entries(scenarios).filter(([name]) => !existsSync(new URL(`${name}.json`, DIRECTORY)));
-if (missing.length === 0) console.log('All histories are there; delete, or rename, those to be recorded anew.');
-else await record(missing);
+/** Identities, the queues that a worker has for itself, and the places of its files. */
+function withoutMachine(key: string, value: unknown): unknown {
+  if (key === 'identity') return 'recorder';
+  if (key === 'stackTrace') return '';
+  return key === 'name' && typeof value === 'string' ? value.replace(`@${hostname()}`, '@recorder') : value;
+}
 
-async function record(wanted: typeof missing): Promise<void> {
+mkdirSync(DIRECTORY, { recursive: true });
+const wanted = missing(scenarios);
+const wantedJobs = missing(jobScenarios);
+if (wanted.length + wantedJobs.length === 0)
+  console.log('All histories are there; delete, or rename, those to be recorded anew.');
+else await record();
+
+function missing<Scenario>(all: Record<string, Scenario>): [string, Scenario][] {
+  return Object.entries(all).filter(([name]) => !existsSync(new URL(`${name}.json`, DIRECTORY)));
+}
+
+async function record(): Promise<void> {
   const services = await startSharedServices();
   const gitlab = await startGitlab();
   const settings = { GITLAB_URL: gitlab.url, GITLAB_TOKEN: gitlab.token, INGRESS_URL: 'https://hooks.example.com' };
+  const options = { services, settings, temporalConfig: [LONG_HISTORY] };
   try {
-    const environment = await startEnvironment({ services, settings, temporalConfig: [LONG_HISTORY] });
-    try {
-      for (const [name, scenario] of wanted) {
-        const file = new URL(`${name}.json`, DIRECTORY);
-        const execution = await scenario({ ...environment, gitlab });
-        const events = await write(file, execution, services.temporalCli, environment.temporal.address);
-        console.log(`${name}.json: ${events} events`);
-      }
-    } finally {
-      await environment.stop();
+    if (wanted.length > 0) {
+      const environment = await startEnvironment(options);
+      await recordEach(wanted, { ...environment, gitlab }).finally(() => environment.stop());
+    }
+    if (wantedJobs.length > 0) {
+      const environment = await startEnvironment({ ...options, withoutWorkers: true });
+      const script = jobScript();
+      const { workflowBundle } = services;
+      const workers = await startJobWorkers(environment.config, { workflowBundle, handle: script.handle });
+      await recordEach(wantedJobs, { ...environment, script }).finally(async () => {
+        await workers.stop();
+        await environment.stop();
+      });
     }
   } finally {
     await gitlab.close();
     await services.stop();
+  }
+
+  async function recordEach<S extends Environment>(
+    named: [string, (stage: S) => Promise<Execution>][],
+    stage: S,
+  ): Promise<void> {
+    for (const [name, scenario] of named) {
+      const file = new URL(`${name}.json`, DIRECTORY);
+      const events = await write(file, await scenario(stage), services.temporalCli, stage.temporal.address);
+      console.log(`${name}.json: ${events} events`);
+    }
   }
 }

@@ -1,6 +1,7 @@
 // A twin of the workflows that breaks with every history: the replay test must tell it from the real ones.
 import { sleep } from '@temporalio/workflow';
 import { deliverWebhook as deliver, type DeliverWebhookInput } from '../../workflows/deliver-webhook.ts';
+import job from '../../workflows/jobs.ts';
 import type { DeliveryStatus } from '../../workflows/messages.ts';
 
 export { testSubscription } from '../../workflows/test-subscription.ts';
@@ -8,4 +9,10 @@ export { testSubscription } from '../../workflows/test-subscription.ts';
 export async function deliverWebhook(input: DeliverWebhookInput): Promise<DeliveryStatus> {
   await sleep('1 second');
   return deliver(input);
+}
+
+/** A job of any kind. */
+export default async function (payload: unknown): Promise<unknown> {
+  await sleep('1 second');
+  return job(payload);
 }
