@@ -3,6 +3,7 @@ import type { SearchTerm } from '../domain/search-terms.ts';
 import { signRuns, wordRuns } from '../domain/search-words.ts';
 import type { Database } from './connection.ts';
 import { PostingsReader } from './search-postings.ts';
+import type { WordKind } from './search-vocabulary.ts';
 
 /** A file of the index, as one number, so that sets of many files are quick. See `fileKey`. */
 export type FileKey = number;
@@ -55,13 +56,21 @@ export async function findCandidates(
   return { files, complete: common !== null };
 }
 
+/** A part of a term, and whether it is a word by itself because it is signs. */
+interface Run {
+  text: string;
+  isSigns: boolean;
+}
+
 /** Short parts, which take long to look up, are only where there are no others; every term has something to be looked up. */
-function lookedUp(terms: readonly SearchTerm[]): string[] {
-  const runs = [...new Set(terms.flatMap(({ folded }) => wordRuns(folded)))].sort((a, b) => b.length - a.length);
-  if (runs.length === 0) return [...new Set(terms.flatMap(({ folded }) => signRuns(folded)))];
-  const distinct = runs.filter((run, at) => !runs.slice(0, at).some((longer) => longer.includes(run)));
-  const long = distinct.filter((run) => run.length >= TRIGRAM);
-  return long.length > 0 ? long : distinct;
+function lookedUp(terms: readonly SearchTerm[]): Run[] {
+  const words = [...new Set(terms.flatMap(({ folded }) => wordRuns(folded)))].sort((a, b) => b.length - a.length);
+  if (words.length === 0) {
+    return [...new Set(terms.flatMap(({ folded }) => signRuns(folded)))].map((text) => ({ text, isSigns: true }));
+  }
+  const distinct = words.filter((word, at) => !words.slice(0, at).some((longer) => longer.includes(word)));
+  const long = distinct.filter((word) => word.length >= TRIGRAM);
+  return (long.length > 0 ? long : distinct).map((text) => ({ text, isSigns: false }));
 }
 
 const PART_OF_WORD = 1;
@@ -71,21 +80,24 @@ const WHOLE_WORD = 2;
 async function filesWith(
   db: Database,
   repositoryIds: readonly number[],
-  run: string,
+  { text, isSigns }: Run,
   mostGroups: number,
 ): Promise<{ files: Map<FileKey, number>; complete: boolean }> {
-  const groups = await groupsWith(db, repositoryIds, `%${escapeLike(run)}%`, mostGroups + 1);
+  const whole = `%\n${escapeLike(text)}\n%`;
+  const part = isSigns ? whole : `%${escapeLike(text)}%`;
+  const kinds: readonly WordKind[] = isSigns ? ['signs'] : ['short', 'long'];
+  const groups = await groupsWith(db, repositoryIds, { pattern: part, kinds, limit: mostGroups + 1 });
   const complete = groups.length <= mostGroups;
-  if (!complete) groups.push(...(await groupsWith(db, repositoryIds, `%\n${escapeLike(run)}\n%`, mostGroups)));
+  if (!complete) groups.push(...(await groupsWith(db, repositoryIds, { pattern: whole, kinds, limit: mostGroups })));
   const files = new Map<FileKey, number>();
   for (const { repository_id, words, files: postings } of groups) {
     const reader = new PostingsReader(postings);
     for (const word of words.slice(1, -1).split('\n')) {
-      if (!word.includes(run)) {
+      if (!word.includes(text)) {
         reader.skip();
         continue;
       }
-      const points = word === run ? WHOLE_WORD : PART_OF_WORD;
+      const points = word === text ? WHOLE_WORD : PART_OF_WORD;
       for (const number of reader.next()) {
         const key = fileKey(repository_id, number);
         if ((files.get(key) ?? 0) < points) files.set(key, points);
@@ -104,18 +116,18 @@ interface FoundGroup {
 async function groupsWith(
   db: Database,
   repositoryIds: readonly number[],
-  pattern: string,
-  limit: number,
+  { pattern, kinds, limit }: { pattern: string; kinds: readonly WordKind[]; limit: number },
 ): Promise<FoundGroup[]> {
-  // Two statements in one, so that each has the index that is made for it.
+  // A statement for each kind, so that each has the index that is made for it; that has to stand in the statement.
+  const ofKinds = kinds.map(
+    (kind) => sql`(
+      select repository_id, words, files from search_words
+      where repository_id = any(${repositoryIds}::int[]) and kind = ${sql.lit(kind)} and words like ${pattern}
+      limit ${limit}
+    )`,
+  );
   const { rows } = await sql<FoundGroup>`
-    select * from (
-      (select repository_id, words, files from search_words
-        where repository_id = any(${repositoryIds}::int[]) and has_trigrams and words like ${pattern} limit ${limit})
-      union all
-      (select repository_id, words, files from search_words
-        where repository_id = any(${repositoryIds}::int[]) and not has_trigrams and words like ${pattern} limit ${limit})
-    ) as groups limit ${limit}
+    select * from (${sql.join(ofKinds, sql` union all `)}) as groups limit ${limit}
   `.execute(db);
   return rows;
 }

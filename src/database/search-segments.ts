@@ -91,14 +91,14 @@ export class SearchSegments {
   async #read(segment: number, after: number): Promise<(WordGroup & { number: number })[]> {
     const rows = await this.#connection.db
       .selectFrom('search_words')
-      .select(['number', 'has_trigrams', 'words', 'files'])
+      .select(['number', 'kind', 'words', 'files'])
       .where('repository_id', '=', this.#repositoryId)
       .where('segment', '=', segment)
       .where('number', '>', after)
       .orderBy('number')
       .limit(ROWS_READ_AT_ONCE)
       .execute();
-    return rows.map((row) => ({ ...row, hasTrigrams: row.has_trigrams, words: Buffer.from(row.words) }));
+    return rows.map((row) => ({ ...row, words: Buffer.from(row.words) }));
   }
 
   async #list(): Promise<Segment[]> {
@@ -116,11 +116,11 @@ export class SearchSegments {
       .where('repository_id', '=', this.#repositoryId)
       .executeTakeFirst();
     const segment = (row?.last ?? 0) + 1;
-    const columns = ['repository_id', 'segment', 'number', 'has_trigrams', 'words', 'files'];
+    const columns = ['repository_id', 'segment', 'number', 'kind', 'words', 'files'];
     const copy = new CopyRows(this.#connection.client, 'search_words', columns);
     let number = 0;
-    for (const { hasTrigrams, words, files } of groups) {
-      await copy.add([this.#repositoryId, segment, number, hasTrigrams, words, files]);
+    for (const { kind, words, files } of groups) {
+      await copy.add([this.#repositoryId, segment, number, Buffer.from(kind), words, files]);
       number += 1;
     }
     await copy.end();

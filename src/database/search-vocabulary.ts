@@ -2,10 +2,14 @@ import { randomInt } from 'node:crypto';
 import { SIGN_BYTES, WORD_BYTES, WORD_LIMIT, WORD_STEP } from '../domain/search-words.ts';
 import { PostingsWriter } from './search-postings.ts';
 
+/** Short words are indexed by their trigrams. Long ones have many, and are hardly ever looked for; signs have none. */
+export type WordKind = 'short' | 'long' | 'signs';
+
+const WORD_KINDS: readonly WordKind[] = ['short', 'long', 'signs'];
+
 /** Some words of a segment of the index: a row of `search_words`. */
 export interface WordGroup {
-  /** Whether they are indexed by their trigrams. Signs have none; long words have many, and are hardly ever looked for. */
-  hasTrigrams: boolean;
+  kind: WordKind;
   /** Each with a line feed before it, and one after the last. */
   words: Buffer;
   /** For each of them in turn; see `PostingsWriter`. */
@@ -17,8 +21,8 @@ const MOST_WORDS = 300_000;
 const MOST_ENTRIES = 8_000_000;
 const MOST_BYTES = 12 * 1024 * 1024;
 
-/** Of words whose trigrams are indexed, in bytes. */
-const LONGEST_WITH_TRIGRAMS = 32;
+/** In bytes. */
+const LONGEST_SHORT_WORD = 32;
 // Few enough that a search reads little for one word, many enough that the trigrams they share are indexed once;
 // and nearly all of them fit on a page.
 const GROUP_WORDS = 128;
@@ -126,17 +130,17 @@ export class Vocabulary {
   /** All of it, in groups, in the order in which words came: those of a file are near one another, rare ones often alike. */
   *groups(): Generator<WordGroup> {
     const { starts, files } = this.#filesByWord();
-    for (const hasTrigrams of [true, false]) {
+    for (const kind of WORD_KINDS) {
       const postings = new PostingsWriter();
       let group: number[] = [];
       for (let word = 0; word < this.#words; word += 1) {
-        if (this.#hasTrigrams(word) !== hasTrigrams) continue;
+        if (this.#kind(word) !== kind) continue;
         postings.add(files, starts[word], starts[word + 1]);
         if (group.push(word) < GROUP_WORDS && postings.length < GROUP_BYTES) continue;
-        yield { hasTrigrams, words: this.#lines(group), files: postings.take() };
+        yield { kind, words: this.#lines(group), files: postings.take() };
         group = [];
       }
-      if (group.length > 0) yield { hasTrigrams, words: this.#lines(group), files: postings.take() };
+      if (group.length > 0) yield { kind, words: this.#lines(group), files: postings.take() };
     }
   }
 
@@ -274,9 +278,10 @@ export class Vocabulary {
     return lines;
   }
 
-  #hasTrigrams(word: number): boolean {
+  #kind(word: number): WordKind {
     const first = this.#bytes[(this.#records[word] ?? 0) + HEAD_BYTES] ?? 0;
-    return this.#length(word) <= LONGEST_WITH_TRIGRAMS && WORD_BYTES[first] !== 0;
+    if (WORD_BYTES[first] === 0) return 'signs';
+    return this.#length(word) > LONGEST_SHORT_WORD ? 'long' : 'short';
   }
 
   #length(word: number): number {

@@ -283,8 +283,7 @@ export interface SearchWordsTable {
   segment: number;
   /** Within the segment. */
   number: number;
-  /** Whether they are indexed by them. */
-  has_trigrams: boolean;
+  kind: 'short' | 'long' | 'signs';
   words: string;
   files: Buffer;
 }

@@ -38,17 +38,17 @@ export async function up(db: AnyDatabase): Promise<void> {
       repository_id integer not null,
       segment integer not null,
       number integer not null,
-      has_trigrams boolean not null,
+      kind text not null,
       words text not null,
       files bytea not null,
       primary key (repository_id, segment, number)
     ) with (toast_tuple_target = 8160)
   `.execute(db);
   // Long words are keys and encoded data nearly all: many trigrams, hardly ever looked for. They are read through, as signs are.
-  await sql`create index search_words_trigrams on search_words using gin (words ${trigrams}) where has_trigrams`.execute(
+  await sql`create index search_words_trigrams on search_words using gin (words ${trigrams}) where kind = 'short'`.execute(
     db,
   );
-  await sql`create index search_words_others on search_words (repository_id) where not has_trigrams`.execute(db);
+  await sql`create index search_words_others on search_words (repository_id, kind) where kind <> 'short'`.execute(db);
   await compressWell(db);
   await sql`
     create function search_index_is_gone() returns trigger language plpgsql as $$
