@@ -1,0 +1,3 @@
+import { nastyChecks } from './nasty-checks.ts';
+
+nastyChecks('none');
