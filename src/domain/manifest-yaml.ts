@@ -1,4 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type YAMLError } from 'yaml';
+import { tooDeepAt } from './manifest-depth.ts';
 import { keyOf, ManifestError, type ManifestFault, shown } from './manifest-error.ts';
 
 export type YamlPath = readonly (string | number)[];
@@ -21,7 +22,6 @@ interface Place {
 const PROBLEMS: Partial<Record<YAMLError['code'], string>> = {
   TAB_AS_INDENT: 'there is a tab in the indentation, where YAML takes only spaces',
   MULTIPLE_DOCS: 'a second YAML document begins here, and a manifest is one',
-  RESOURCE_EXHAUSTION: 'it is nested too deeply',
   BAD_INDENT: 'the indentation does not fit what stands above it, or a bracket is not closed',
   MULTILINE_IMPLICIT_KEY: 'a key has to stand on one line, with a colon after it',
   BLOCK_AS_IMPLICIT_KEY: 'a value with a colon in it has to stand in quotes, and a section on lines of its own',
@@ -39,16 +39,16 @@ const PROBLEMS: Partial<Record<YAMLError['code'], string>> = {
  * @throws ManifestError for the first thing that is wrong
  */
 export function readYaml(text: string, asWritten: (path: YamlPath) => boolean): YamlTree {
-  const lines = new LineCounter();
   const at = (offset: number): Pick<ManifestFault, 'line' | 'column'> => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+    const lines = text.slice(0, offset).split('\n');
+    return { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 };
   };
   const refused = (offset: number, path: YamlPath, problem: string) =>
     new ManifestError({ ...at(offset), key: keyOf(path), problem });
 
+  const tooDeep = tooDeepAt(text);
+  if (tooDeep !== null) throw refused(tooDeep, [], 'it is nested too deeply');
   const document = parseDocument(text, {
-    lineCounter: lines,
     prettyErrors: false,
     schema: 'core',
     stringKeys: false,
