@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { type FileIdentity, type NewFile, pathKey, type SearchUpdate } from '../src/database/search-update.ts';
+import { type FileIdentity, type NewFile, pathKey } from '../src/database/search-files.ts';
+import type { SearchUpdate } from '../src/database/search-update.ts';
 import { INDEXED_CONTENT_LIMIT, INDEXED_FILES_LIMIT, indexedContent } from '../src/domain/index-policy.ts';
 import { readBlobs, withSizes } from '../src/git/blobs.ts';
 import type { Clone } from '../src/git/clone.ts';
@@ -53,7 +54,7 @@ async function planOfChanges(
     throw error;
   }
   if (files > INDEXED_FILES_LIMIT) return null;
-  const stored = await update.filesAt(paths);
+  const stored = await update.stored.at(paths);
   // Else the index is not what it says; there is no way to that but another hand in the tables.
   if (stored.size < paths.length) return null;
   return { wanted, gone: Array.from(stored.values(), ({ number }) => number), truncated: false };
@@ -61,7 +62,7 @@ async function planOfChanges(
 
 /** By all of the tree and all that is stored. */
 async function planOfTree(update: SearchUpdate, clone: Clone, commit: string): Promise<ReindexPlan> {
-  const stored = await update.filesAt(null);
+  const stored = await update.stored.at(null);
   const wanted: WantedFile[] = [];
   let files = 0;
   for await (const entry of treeEntries(clone, commit)) {
@@ -95,12 +96,12 @@ const CONTENTS_AT_ONCE = 32;
 /** Adds those whose contents are indexed at another path, or were. @returns the others */
 async function addKnown(update: SearchUpdate, wanted: readonly WantedFile[]): Promise<WantedFile[]> {
   const ids = wanted.flatMap(({ kind, objectId }) => (kind === 'file' ? objectId : []));
-  const known = await update.knownObjects(ids);
+  const known = await update.stored.known(ids);
   const isKnown = ({ kind, objectId }: WantedFile): boolean => kind === 'file' && known.has(objectId);
   const found = wanted.filter(isKnown);
   for (let at = 0; at < found.length; at += CONTENTS_AT_ONCE) {
     const some = found.slice(at, at + CONTENTS_AT_ONCE);
-    const contents = await update.contentsOf(some.map(({ objectId }) => objectId));
+    const contents = await update.stored.contentsOf(some.map(({ objectId }) => objectId));
     for (const file of some) await update.add(file, contents.get(file.objectId) ?? null);
   }
   return wanted.filter((file) => !isKnown(file));

@@ -1,34 +1,16 @@
-import { createHash } from 'node:crypto';
 import { isAscii } from 'node:buffer';
 import { type Selectable, sql } from 'kysely';
 import { pathText } from '../domain/index-policy.ts';
 import { foldCase } from '../domain/search-terms.ts';
-import { type Database, type ForgeflowDatabase, type LentConnection, withConnection } from './connection.ts';
-import { CopyRows } from './copy-rows.ts';
+import { type ForgeflowDatabase, type LentConnection, withConnection } from './connection.ts';
+import { type NewFile, SearchFiles } from './search-files.ts';
 import { SearchSegments } from './search-segments.ts';
 import { Vocabulary } from './search-vocabulary.ts';
-import type { SearchFileTable, SearchIndexTable } from './tables.ts';
+import type { SearchIndexTable } from './tables.ts';
 import { recordHead } from './tracked-repositories.ts';
-
-/** What a file is indexed as; whatever of it changes, it is indexed anew. */
-export interface FileIdentity {
-  kind: SearchFileTable['kind'];
-  /** Of the blob, or of a submodule's commit, hexadecimal. */
-  objectId: string;
-}
-
-export interface NewFile extends FileIdentity {
-  /** As git has it. */
-  path: Buffer;
-}
-
-export interface StoredFile extends FileIdentity {
-  number: number;
-}
 
 /** Another number for everything that makes the same files be stored otherwise. */
 const FORMAT = 1;
-const KEYS_AT_ONCE = 5_000;
 // Postgres' defaults are made for many small queries at once; this is one large piece of work.
 const MEMORY = ["set local gin_pending_list_limit = '256MB'", "set local maintenance_work_mem = '128MB'"];
 
@@ -64,6 +46,8 @@ export class SearchUpdate {
   readonly isNew: boolean;
   /** What was indexed; null: nothing. */
   readonly commit: string | null;
+  /** The files that are indexed, to be looked at; they are changed here. */
+  readonly stored: SearchFiles;
   readonly #connection: LentConnection;
   readonly #repositoryId: number;
   readonly #segments: SearchSegments;
@@ -72,18 +56,18 @@ export class SearchUpdate {
   #nextFile: number;
   #staleFiles: number;
   #vocabulary = new Vocabulary();
-  #copy: CopyRows | null = null;
 
-  private constructor(connection: LentConnection, repositoryId: number, stored: Stored) {
+  private constructor(connection: LentConnection, repositoryId: number, index: Selectable<SearchIndexTable>) {
     this.#connection = connection;
     this.#repositoryId = repositoryId;
+    this.stored = new SearchFiles(connection, repositoryId);
     this.#segments = new SearchSegments(connection, repositoryId);
-    this.isNew = stored.format !== FORMAT;
-    this.commit = this.isNew ? null : stored.commit_sha;
-    this.#files = stored.files;
-    this.#truncated = stored.truncated;
-    this.#nextFile = stored.next_file;
-    this.#staleFiles = stored.stale_files;
+    this.isNew = index.format !== FORMAT;
+    this.commit = this.isNew ? null : index.commit_sha;
+    this.#files = index.files;
+    this.#truncated = index.truncated;
+    this.#nextFile = index.next_file;
+    this.#staleFiles = index.stale_files;
   }
 
   static async begin(connection: LentConnection, repositoryId: number): Promise<SearchUpdate | null> {
@@ -102,13 +86,13 @@ export class SearchUpdate {
       insert into search_indexes (repository_id, format, commit_sha, indexed_at, files, truncated, next_file, stale_files)
       values (${repositoryId}, 0, null, now(), 0, false, 1, 0) on conflict do nothing
     `.execute(db);
-    const stored = await db
+    const index = await db
       .selectFrom('search_indexes')
       .selectAll()
       .where('repository_id', '=', repositoryId)
       .forUpdate()
       .executeTakeFirstOrThrow();
-    const update = new SearchUpdate(connection, repositoryId, stored);
+    const update = new SearchUpdate(connection, repositoryId, index);
     if (update.isNew) await update.clear();
     return update;
   }
@@ -123,89 +107,32 @@ export class SearchUpdate {
     return this.#truncated;
   }
 
-  /** What is indexed at those paths, by `pathKey`; at all of them where none are given. */
-  async filesAt(paths: readonly Buffer[] | null): Promise<Map<string, StoredFile>> {
-    const found = new Map<string, StoredFile>();
-    const parts = paths === null ? [null] : chunks(paths.map(keyOf), KEYS_AT_ONCE);
-    for (const keys of parts) {
-      let query = (await this.#idle())
-        .selectFrom('search_files')
-        .select(['path_key', 'number', 'kind', 'object_id'])
-        .where('repository_id', '=', this.#repositoryId);
-      if (keys !== null) query = query.where('path_key', '=', sql<Buffer>`any(${keys}::bytea[])`);
-      for (const row of await query.execute()) {
-        const { number, kind } = row;
-        found.set(row.path_key.toString('latin1'), { number, kind, objectId: row.object_id.toString('hex') });
-      }
-    }
-    return found;
-  }
-
-  /** Of those blobs, the ones of files that are indexed. */
-  async knownObjects(objectIds: readonly string[]): Promise<Set<string>> {
-    const known = new Set<string>();
-    for (const ids of chunks(objectIds, KEYS_AT_ONCE)) {
-      const rows = await this.#filesOf(await this.#idle(), ids)
-        .select('object_id')
-        .execute();
-      for (const { object_id } of rows) known.add(object_id.toString('hex'));
-    }
-    return known;
-  }
-
-  /** The contents of those of the files, not more than a few, that are indexed already; null where only the path is. */
-  async contentsOf(objectIds: readonly string[]): Promise<Map<string, Buffer | null>> {
-    const rows = await this.#filesOf(await this.#idle(), objectIds)
-      .distinctOn('object_id')
-      .select(['object_id', 'content'])
-      .execute();
-    return new Map(
-      rows.map(({ object_id, content }) => [object_id.toString('hex'), content === null ? null : Buffer.from(content)]),
-    );
-  }
-
-  #filesOf(db: Database, objectIds: readonly string[]) {
-    const ids = objectIds.map((id) => Buffer.from(id, 'hex'));
-    return db
-      .selectFrom('search_files')
-      .where('repository_id', '=', this.#repositoryId)
-      .where('object_id', '=', sql<Buffer>`any(${ids}::bytea[])`)
-      .where('kind', '=', 'file');
-  }
-
   async remove(numbers: readonly number[]): Promise<void> {
-    for (const some of chunks(numbers, KEYS_AT_ONCE)) {
-      await sql`
-        delete from search_files where repository_id = ${this.#repositoryId} and number = any(${some}::int[])
-      `.execute(await this.#idle());
-    }
+    await this.stored.remove(numbers);
     this.#files -= numbers.length;
     this.#staleFiles += numbers.length;
   }
 
   /** @param text what is indexed of the content, in UTF-8; null: only the path is */
-  async add({ path, kind, objectId }: NewFile, text: Uint8Array | null): Promise<void> {
-    const shown = pathText(path);
-    this.#copy ??= new CopyRows(this.#connection.client, 'search_files', COLUMNS);
+  async add(file: NewFile, text: Uint8Array | null): Promise<void> {
+    const shown = pathText(file.path);
     const number = this.#nextFile;
     this.#nextFile += 1;
     this.#files += 1;
-    const row = [this.#repositoryId, number, keyOf(path), Buffer.from(shown), KINDS[kind]];
     // Postgres works at the one while words are looked for in the other.
-    const copied = this.#copy.add([...row, Buffer.from(objectId, 'hex'), text]);
+    const copied = this.stored.add(number, file, shown, text);
     this.#vocabulary.addText(number, Buffer.from(foldCase(shown)));
     if (text !== null) this.#vocabulary.addText(number, isAscii(text) ? text : Buffer.from(foldCase(decode(text))));
     await copied;
     if (!this.#vocabulary.isFull) return;
-    await this.#idle();
+    await this.stored.copied();
     await this.#segments.write(this.#vocabulary);
     this.#vocabulary = new Vocabulary();
   }
 
   /** Takes everything out. */
   async clear(): Promise<void> {
-    const db = await this.#idle();
-    await db.deleteFrom('search_files').where('repository_id', '=', this.#repositoryId).execute();
+    await this.stored.clear();
     await this.#segments.clear();
     this.#vocabulary = new Vocabulary();
     this.#files = 0;
@@ -214,11 +141,11 @@ export class SearchUpdate {
 
   /** The index now shows that commit; the repository's head is kept, too. @param commit null: there is none */
   async finish({ commit, branch, truncated }: Finish): Promise<void> {
-    const db = await this.#idle();
+    await this.stored.copied();
     await this.#segments.writeLast(this.#vocabulary);
     if (this.#staleFiles > Math.max(MANY_STALE, this.#files / 2)) await this.#compact();
     await this.#segments.settle();
-    await db
+    await this.#connection.db
       .updateTable('search_indexes')
       .set({
         format: FORMAT,
@@ -236,22 +163,15 @@ export class SearchUpdate {
 
   /** What the repository's default branch is, and where it stands. */
   async keepHead({ commit, branch }: Pick<Finish, 'commit' | 'branch'>): Promise<void> {
-    await recordHead(await this.#idle(), this.#repositoryId, { branch, sha: commit });
+    await this.stored.copied();
+    await recordHead(this.#connection.db, this.#repositoryId, { branch, sha: commit });
   }
 
   async #compact(): Promise<void> {
-    const stored = await this.filesAt(null);
+    const stored = await this.stored.at(null);
     const alive = new Set(Array.from(stored.values(), ({ number }) => number));
     await this.#segments.compact((file) => alive.has(file));
     this.#staleFiles = 0;
-  }
-
-  /** While rows are copied, the connection can do nothing else. */
-  async #idle() {
-    const copy = this.#copy;
-    this.#copy = null;
-    await copy?.end();
-    return this.#connection.db;
   }
 }
 
@@ -261,30 +181,9 @@ export interface Finish {
   truncated: boolean;
 }
 
-type Stored = Selectable<SearchIndexTable>;
-
-const COLUMNS = ['repository_id', 'number', 'path_key', 'path', 'kind', 'object_id', 'content'];
-const KINDS = { file: Buffer.from('file'), symlink: Buffer.from('symlink'), submodule: Buffer.from('submodule') };
 /** Files that are gone cost a search next to nothing before there are many. */
 const MANY_STALE = 1_000;
 
-/** What a path is found by; the same for the same path only. */
-export function pathKey(path: Buffer): string {
-  return keyOf(path).toString('latin1');
-}
-
-const LONGEST_KEY = 128;
-
-/** Paths need be no text, and can be longer than a key of a Postgres index: of those that are, a part and a hash. */
-function keyOf(path: Buffer): Buffer {
-  if (path.length <= LONGEST_KEY) return path;
-  return Buffer.concat([path.subarray(0, LONGEST_KEY), createHash('sha256').update(path).digest()]);
-}
-
 function decode(text: Uint8Array): string {
   return Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString();
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
 }
