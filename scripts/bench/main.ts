@@ -18,6 +18,10 @@ const BENCHES: Record<string, NamedRun<(options: BenchOptions) => Promise<Report
     summary: 'what 5,000 deliveries cost while they wait for their next attempt',
     load: async () => (await import('./sleeping.ts')).benchSleeping,
   },
+  jobs: {
+    summary: 'jobs/s, latency, and what a killed worker costs, beside graphile-worker',
+    load: async () => (await import('./jobs.ts')).benchJobs,
+  },
   install: {
     summary: 'webhooks installed in 10,000 repositories and verified, beside a bare loop of the same requests',
     load: async () => (await import('./install.ts')).benchInstall,
