@@ -168,8 +168,9 @@ describe('J12: what a sweep costs', () => {
   };
 
   test('J12: with 100,000 young deliveries and 100 old ones it reads those 100, and their events', async () => {
-    const { db } = database;
-    // With statistics and without, not with those of some moment in between.
+    // With statistics and without, not with those of some moment in between, nor of what other tests had there.
+    const own = await cloneDatabase();
+    const { db } = own;
     await sql`alter table deliveries set (autovacuum_enabled = false)`.execute(db);
     await insertOld(db, { count: 90_000, daysOld: 20, state: 'delivered' });
     await insertOld(db, { count: 10_000, daysOld: 20, state: 'delivered', attempts: 1 });
@@ -189,7 +190,7 @@ describe('J12: what a sweep costs', () => {
       });
       await expect(sweeping).rejects.toBe(undone);
     }
-    await sweep(deleteOldDeliveries);
+    await sweep(deleteOldDeliveries, 500, db);
     await db.transaction().execute(async (transaction) => {
       const before = await readsOf(transaction);
       expect(await sweep(deleteOldEvents, 500, transaction)).toEqual([0, 0, 100]);
@@ -198,6 +199,7 @@ describe('J12: what a sweep costs', () => {
       expect(after['events']! - before['events']!).toBeLessThanOrEqual(3 * 1_100);
       expect(after['deliveries']! - before['deliveries']!).toBeLessThanOrEqual(2 * 1_100);
     });
+    await own.drop();
   });
 });
 
