@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import type { CodeFile } from './code-text.ts';
 
-/** A bare repository with one commit, and a second one that touches a few files. */
+/** A bare repository with one commit, and some after it of which each touches a few files. */
 export interface CodeRepository {
   directory: string;
-  first: string;
-  /** The same but for `touched` files. */
-  second: string;
+  /** The first has all of the code. */
+  commits: string[];
   files: number;
   /** Of all contents. */
   bytes: number;
@@ -22,7 +21,7 @@ const ENVIRONMENT = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' }
 export async function makeRepository(
   directory: string,
   code: Iterable<CodeFile>,
-  { touched }: { touched: number },
+  { touched, commits }: { touched: number; commits: number },
 ): Promise<CodeRepository> {
   mkdirSync(directory, { recursive: true });
   const git = async (...args: string[]): Promise<string> =>
@@ -47,20 +46,21 @@ export async function makeRepository(
     await put(file);
     files += 1;
     bytes += Buffer.byteLength(file.content);
-    if (changed.length < touched && typeof file.content === 'string' && files % 37 === 0)
-      changed.push({
-        path: file.path,
-        content: `${file.content}// one more line, with a name of its own: touched${files}\n`,
+    if (changed.length < touched && typeof file.content === 'string' && files % 37 === 0) changed.push(file);
+  }
+  for (let commit = 1; commit <= commits; commit += 1) {
+    await write(`commit ${MAIN}\nmark :${commit + 1}\n${WHO}data 4\nnext\nfrom :${commit}\n`);
+    for (const [at, { path, content }] of changed.entries())
+      await put({
+        path,
+        content: `${String(content)}// one more line, with a name of its own: touched${at}in${commit}\n`,
       });
   }
-  await write(`commit ${MAIN}\nmark :2\n${WHO}data 6\nsecond\nfrom :1\n`);
-  for (const file of changed) await put(file);
   importing.stdin.end('done\n');
   await importing;
   // As a clone has it.
   await git('repack', '-a', '-d', '-q');
-  const [second = '', first = ''] = (await git('rev-list', MAIN)).split('\n');
-  return { directory, first, second, files, bytes };
+  return { directory, commits: (await git('rev-list', '--reverse', MAIN)).split('\n'), files, bytes };
 }
 
 /** Text files of the packages that this project needs: code that people wrote. @param most how many */

@@ -29,8 +29,11 @@ export async function benchReindex({ quick }: BenchOptions): Promise<Report> {
     };
     for (const [name, code] of Object.entries(sources)) {
       say(`making a repository: ${name}`);
-      const repository = await makeRepository(join(home, `${name}.git`), code(), { touched: TOUCHED });
-      trials.push(await compare({ db, name, repository, signal, ...size }));
+      const repository = await makeRepository(join(home, `${name}.git`), code(), {
+        touched: TOUCHED,
+        commits: size.commits,
+      });
+      trials.push(await compare({ db, name, repository, signal, rounds: size.rounds }));
     }
     return reportOf(trials, size);
   });
@@ -60,20 +63,20 @@ interface TrialOptions {
   repository: CodeRepository;
   signal: AbortSignal;
   rounds: number;
-  commits: number;
 }
 
 /** All in turn, and the other way round in every second round. */
-async function compare({ db, name, repository, signal, rounds, commits }: TrialOptions): Promise<Trial> {
+async function compare({ db, name, repository, signal, rounds }: TrialOptions): Promise<Trial> {
   const clone = { git: await createGit({ path: process.env['PATH'] }), directory: repository.directory };
   const indexer = await openIndexer(db, clone, `bench/${name}`);
-  await indexer.moveTo(repository.first);
+  const [first = '', ...later] = repository.commits;
+  await indexer.moveTo(first);
   const memory = { before: process.memoryUsage().rss, most: 0 };
   const trial: Trial = { name, repository, pipeMs: [], trigramPipeMs: [], fullMs: [], commitMs: [], memory };
 
   const turns = {
     pipe: async () => {
-      trial.pipeMs.push(await timed(db, () => pipe(db, clone, repository.first, { trigrams: false })));
+      trial.pipeMs.push(await timed(db, () => pipe(db, clone, first, { trigrams: false })));
       await dropPipe(db);
     },
     forgeflow: async () => {
@@ -94,13 +97,13 @@ async function compare({ db, name, repository, signal, rounds, commits }: TrialO
 
   await indexer.reset();
   await expecting(indexer, repository.files);
-  for (let commit = 0; commit < commits; commit += 1) {
+  for (const commit of later) {
     signal.throwIfAborted();
-    await indexer.moveTo(commit % 2 === 0 ? repository.second : repository.first);
+    await indexer.moveTo(commit);
     trial.commitMs.push(await timed(db, () => expecting(indexer, repository.files, TOUCHED)));
   }
   say(`${name}: the pipe with a trigram index on the text`);
-  trial.trigramPipeMs.push(await timed(db, () => pipe(db, clone, repository.first, { trigrams: true })));
+  trial.trigramPipeMs.push(await timed(db, () => pipe(db, clone, first, { trigrams: true })));
   await dropPipe(db);
   return trial;
 }

@@ -32,7 +32,7 @@ interface Trial {
 }
 
 export async function benchSearch({ quick }: BenchOptions): Promise<Report> {
-  const size = quick ? { queries: 4, rounds: 1 } : { queries: 20, rounds: 3 };
+  const size = quick ? { queries: 3, rounds: 1 } : { queries: 20, rounds: 3 };
   return withCleanup(async (cleanup, signal) => {
     say('starting Postgres');
     const { home, databaseUrl } = await prepareGround(cleanup);
@@ -75,10 +75,9 @@ async function prepare(db: ForgeflowDatabase, folder: string, name: string, code
       yield file;
     }
   }
-  const { directory, first } = await makeRepository(`${folder}.git`, sampled(), { touched: 1 });
+  const { directory } = await makeRepository(`${folder}.git`, sampled(), { touched: 0, commits: 0 });
   const clone = { git: await createGit({ path: process.env['PATH'] }), directory };
   const indexer = await openIndexer(db, clone, `bench/${name}`);
-  await indexer.moveTo(first);
   await indexer.reindex();
   await execa('git', ['clone', '--quiet', directory, folder]);
   return { worktree: folder, sample };

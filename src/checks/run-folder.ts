@@ -54,8 +54,8 @@ export async function sweepCheckRuns(root: string, { deadAfterMs = DEAD_AFTER_MS
   for (const name of await readdir(root).catch(() => [])) {
     const folder = join(root, name);
     const stats = await lstat(folder).catch(() => null);
-    if (stats === null || !/^(\d+|probe-\w+)$/.test(name) || Date.now() - stats.mtimeMs < deadAfterMs) continue;
-    if (/^\d+$/.test(name)) await endProcessesOf(name);
+    if (stats === null || !/^\d+$/.test(name) || Date.now() - stats.mtimeMs < deadAfterMs) continue;
+    await endProcessesOf(name);
     await removeFolder(folder);
     swept += 1;
   }

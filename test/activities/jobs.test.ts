@@ -1,7 +1,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { ActivityCancellationDetails, defaultFailureConverter, defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { permanentFailure } from '../../activities/failures.ts';
 import type { JobContext, JobOutcome } from '../../activities/job-context.ts';
 import { createJobs, type JobHandlers } from '../../activities/jobs.ts';
@@ -139,6 +139,27 @@ describe('J3: a failed attempt', () => {
       await expect(trying).rejects.toMatchObject({ type: 'JobFailed', nonRetryable: false });
     }
   });
+});
+
+test('J4: a worker that lives says so often enough for the heartbeat timeout of 20 s, as long as the job takes', async () => {
+  vi.useFakeTimers();
+  const environment = inPeace();
+  const beats: number[] = [];
+  environment.on('heartbeat', () => beats.push(Date.now()));
+  const begunAt = Date.now();
+  const trying = attempt(
+    () => new Promise((resolve) => setTimeout(resolve, 90_000, { summary: 'done' })),
+    FITTING,
+    environment,
+  );
+  await vi.advanceTimersByTimeAsync(90_000);
+  expect(await trying).toMatchObject({ summary: 'done' });
+  await vi.advanceTimersByTimeAsync(90_000);
+  vi.useRealTimers();
+  expect(beats.at(-1)! - begunAt).toBeLessThanOrEqual(90_000);
+  for (const [index, at] of [...beats, begunAt + 90_000].entries()) {
+    expect(at - (beats[index - 1] ?? begunAt)).toBeLessThanOrEqual(5_000);
+  }
 });
 
 describe('J4: an attempt that is broken off', () => {

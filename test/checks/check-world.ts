@@ -13,9 +13,9 @@ export interface CheckWorld {
   host: CheckHost;
   /** Stands in the environment of each check, and on the command lines of what is to be found again without it. */
   token: string;
-  run(command: Check['command'], more?: Partial<Check>): Promise<CheckOutcome>;
-  expectNothingLeft(): Promise<void>;
-  remove(): Promise<void>;
+  readonly run: (command: Check['command'], more?: Partial<Check>) => Promise<CheckOutcome>;
+  readonly expectNothingLeft: () => Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 export const SARIF = JSON.stringify({

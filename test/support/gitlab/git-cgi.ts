@@ -38,7 +38,9 @@ export function serveByCgi(
 
   let head: Buffer | null = Buffer.alloc(0);
   let sent = 0;
+  let isAtLimit = false;
   child.stdout.on('data', (chunk: Buffer) => {
+    if (isAtLimit) return;
     let body = chunk;
     if (head !== null) {
       head = Buffer.concat([head, chunk]);
@@ -50,7 +52,7 @@ export function serveByCgi(
     }
     if (limit !== null && sent + body.length >= limit.afterBytes) {
       const rest = body.subarray(0, limit.afterBytes - sent);
-      child.stdout.pause();
+      isAtLimit = true; // a drain of what was written before may let more come in
       outgoing.write(rest, () => {
         if (limit.then === 'cut') outgoing.destroy();
       });
@@ -62,7 +64,9 @@ export function serveByCgi(
       outgoing.once('drain', () => child.stdout.resume());
     }
   });
-  child.stdout.on('end', () => outgoing.end());
+  child.stdout.on('end', () => {
+    if (!isAtLimit) outgoing.end();
+  });
   return child;
 }
 
