@@ -11,7 +11,7 @@ export interface RunProcess {
   memoryBytes: number;
 }
 
-interface Scan {
+export interface Scan {
   found: RunProcess[];
   /** Whether none can have been overlooked because it was born while we looked. */
   isCertain: boolean;
@@ -119,7 +119,7 @@ async function read(path: string): Promise<string | null> {
 }
 
 /** Where there is no /proc: macOS, whose ps shows the environment of our own processes. */
-async function scanByPs(marker: string): Promise<Scan> {
+export async function scanByPs(marker: string): Promise<Scan> {
   const { stdout } = await execa('ps', ['axeww', '-o', 'pid=,rss=,state=,command='], {
     reject: false,
     maxBuffer: 64 * 1024 * 1024,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, test, type TestAPI } from 'vitest';
 import { type CheckHost, createCheckHost } from '../../src/checks/check-host.ts';
 import type { Confinement } from '../../src/checks/launch.ts';
 import type { CheckOutcome } from '../../src/checks/outcome.ts';
@@ -22,6 +22,18 @@ export const SARIF = JSON.stringify({
   version: '2.1.0',
   runs: [{ tool: { driver: { name: 'lint' } }, results: [{ ruleId: 'r', message: { text: 'wrong' } }] }],
 });
+
+/** Tests that have a world each, so that many can be at work; they fail where anything is left in it. */
+export function testIn(confinement: Confinement): TestAPI<{ world: CheckWorld }> {
+  return test.extend<{ world: CheckWorld }>({
+    world: async ({}, use) => {
+      const world = await checkWorld(confinement);
+      await use(world);
+      await world.expectNothingLeft();
+      await world.remove();
+    },
+  });
+}
 
 /** The confinements that there are here. */
 export async function confinements(): Promise<Confinement[]> {

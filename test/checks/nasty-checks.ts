@@ -1,21 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, test } from 'vitest';
+import { describe } from 'vitest';
 import type { Confinement } from '../../src/checks/launch.ts';
-import { type CheckWorld, checkWorld, commandsWith } from './check-world.ts';
+import { commandsWith, testIn } from './check-world.ts';
 
 const SOON = { timeMs: 700 };
 
 /** What plugins do to whoever runs them; each test has a world of its own, so that many can be at work. */
 export function nastyChecks(confinement: Confinement): void {
-  const inWorld = test.extend<{ world: CheckWorld }>({
-    world: async ({}, use) => {
-      const world = await checkWorld(confinement);
-      await use(world);
-      await world.expectNothingLeft();
-      await world.remove();
-    },
-  });
-
+  const inWorld = testIn(confinement);
   describe.concurrent('U4a: nothing is left of a check', () => {
     inWorld('that hangs', async ({ world, expect }) => {
       const outcome = await world.run(`sleep ${world.token}`, { limits: SOON });

@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { CheckOutcome } from '../../src/checks/outcome.ts';
-import { type CheckWorld, checkWorld, confinements, SARIF } from './check-world.ts';
+import { type CheckWorld, checkWorld, confinements, SARIF, testIn } from './check-world.ts';
 
 const SARIF_FILE = `cat >"$FORGEFLOW_RESULT" <<'END'\n${SARIF}\nEND\n`;
 
@@ -27,24 +27,22 @@ function printed(outcome: CheckOutcome): string {
   return outcome.kind === 'failed' ? outcome.printed : '';
 }
 
-describe.each(await confinements())('U4a: a check (confinement: %s)', (confinement) => {
-  let world: CheckWorld;
-  beforeAll(async () => {
-    world = await checkWorld(confinement);
-  });
-  afterEach(() => world.expectNothingLeft());
-  afterAll(() => world.remove());
+describe.concurrent.each(await confinements())('U4a: a check (confinement: %s)', (confinement) => {
+  const inWorld = testIn(confinement);
 
-  test('reports problems in a file or by printing them, as a shell line or as a program with arguments', async () => {
-    const problem = { path: null, line: null, column: null, ruleId: 'r', level: 'warning', message: 'wrong' };
-    const completed = { kind: 'completed', problems: [problem], omitted: 0 };
-    expect(await world.run(SARIF_FILE)).toEqual(completed);
-    expect(await world.run(`${SARIF_FILE}exit 1`)).toEqual(completed);
-    expect(await world.run(`${SARIF_FILE}echo 'also something else'`)).toEqual(completed);
-    expect(await world.run(['printf', '%s', SARIF])).toEqual(completed);
-  });
+  inWorld(
+    'reports problems in a file or by printing them, as a shell line or as a program with arguments',
+    async ({ world, expect }) => {
+      const problem = { path: null, line: null, column: null, ruleId: 'r', level: 'warning', message: 'wrong' };
+      const completed = { kind: 'completed', problems: [problem], omitted: 0 };
+      expect(await world.run(SARIF_FILE)).toEqual(completed);
+      expect(await world.run(`${SARIF_FILE}exit 1`)).toEqual(completed);
+      expect(await world.run(`${SARIF_FILE}echo 'also something else'`)).toEqual(completed);
+      expect(await world.run(['printf', '%s', SARIF])).toEqual(completed);
+    },
+  );
 
-  test('has its checkout, and paths that lie in it', async () => {
+  inWorld('has its checkout, and paths that lie in it', async ({ world, expect }) => {
     const report = `file=$(pwd)/src/b.js
       printf '%s' '{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[{"message":{"text":"m"},
       "locations":[{"physicalLocation":{"artifactLocation":{"uri":"file://'"$file"'"}}}]}]}]}'
@@ -59,7 +57,7 @@ describe.each(await confinements())('U4a: a check (confinement: %s)', (confineme
     expect(outcome).toMatchObject({ problems: [{ path: 'src/b.js' }] });
   });
 
-  test('has nothing of our environment', async () => {
+  inWorld('has nothing of our environment', async ({ world, expect }) => {
     process.env['FORGEFLOW_TEST_SECRET'] = 'our secret';
     const outcome = await world.run("env; tr '\\0' '\\n' </proc/$PPID/environ; exit 3", {
       env: { OWN: "it's\n$HOME" },
@@ -75,12 +73,12 @@ describe.each(await confinements())('U4a: a check (confinement: %s)', (confineme
     expect(text).toContain("OWN=it's\n$HOME\n");
   });
 
-  test('has a home and a folder for temporary files of its own, which go with it', async () => {
+  inWorld('has a home and a folder for temporary files of its own, which go with it', async ({ world, expect }) => {
     const outcome = await world.run('touch ~/a "$TMPDIR/b" && mktemp && ls -d ~ "$TMPDIR" && pwd && exit 3');
     for (const line of printed(outcome).split('\n')) expect(line).toContain(world.host.root);
   });
 
-  test('has its secrets as files outside of the checkout, and they are not repeated', async () => {
+  inWorld('has its secrets as files outside of the checkout, and they are not repeated', async ({ world, expect }) => {
     const secrets = { 'npm-token': 's3cret-token', 'key.pem': Buffer.from('-----BEGIN\nabcdef\n-----END\n') };
     const show = `cd "$FORGEFLOW_SECRETS" && ls -ld . * && pwd && cat * && exit 3`;
     const text = printed(await world.run(show, { secrets }));
@@ -90,14 +88,14 @@ describe.each(await confinements())('U4a: a check (confinement: %s)', (confineme
     expect(text).not.toContain('checkout');
   });
 
-  test('ends in an error with the reason, many at the same time', async () => {
+  inWorld('ends in an error with the reason, many at the same time', async ({ world, expect }) => {
     const outcomes = await Promise.all(WRONG.map(async ([command]) => [command, await world.run(command)] as const));
     for (const [at, [command, failure, reason]] of WRONG.entries()) {
       expect(outcomes[at]).toEqual([command, expect.objectContaining({ kind: 'failed', failure, reason })]);
     }
   });
 
-  test('tells what was printed last, without what a terminal would obey', async () => {
+  inWorld('tells what was printed last, without what a terminal would obey', async ({ world, expect }) => {
     const outcome = await world.run("seq 9999; printf 'a\\033[1m\\0b' >&2; exit 3");
     expect(printed(outcome)).toBe('a\ufffd[1m\ufffdb');
     const long = printed(await world.run('seq 9999; exit 3'));
