@@ -160,6 +160,24 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
     });
     return { workflowId: 'sweepDeliveries' };
   },
+  async 'track-repository'({ forgeflow, gitlab }) {
+    const { path } = gitlab.addProject({ path: 'tracked' });
+    await forgeflow.repositories.add(path);
+    return { workflowId: `trackRepository/${path}` };
+  },
+  async 'track-repository-rate-limited'({ forgeflow, gitlab }) {
+    const { path } = gitlab.addProject({ path: 'later' });
+    gitlab.rateLimit.refuse({ forSeconds: 60 });
+    await forgeflow.repositories.add(path, { requiredApprovals: 2 }).catch(() => undefined);
+    gitlab.rateLimit.allow();
+    return { workflowId: `trackRepository/${path}?required_approvals=2` };
+  },
+  async 'untrack-repository'({ forgeflow, gitlab }) {
+    const { path } = gitlab.addProject({ path: 'removed' });
+    const { id } = await forgeflow.repositories.add(path);
+    await forgeflow.repositories.remove(path);
+    return { workflowId: `untrackRepository/repo/${id}` };
+  },
 };
 
 async function workflowOf({ temporal }: Environment['forgeflow'], { runId }: { runId: string }): Promise<string> {
