@@ -32,7 +32,7 @@ interface Trial {
 }
 
 export async function benchSearch({ quick }: BenchOptions): Promise<Report> {
-  const size = quick ? { queries: 3, rounds: 1 } : { queries: 20, rounds: 3 };
+  const size = quick ? { queries: 3, rounds: 1 } : { queries: 12, rounds: 2 };
   return withCleanup(async (cleanup, signal) => {
     say('starting Postgres');
     const { home, databaseUrl } = await prepareGround(cleanup);
