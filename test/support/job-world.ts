@@ -13,7 +13,8 @@ export async function createJobWorld(db: ForgeflowDatabase): Promise<void> {
     create table job_subjects (
       id integer primary key,
       counter integer not null default 0,
-      takes_ms integer[] not null -- by the runs in their order; the last holds for all after it
+      takes_ms integer[] not null, -- by the runs in their order; the last holds for all after it
+      held boolean not null default false -- no run ends
     )
   `.execute(db);
   await sql`
@@ -32,6 +33,19 @@ export async function createJobWorld(db: ForgeflowDatabase): Promise<void> {
 
 export async function addSubject(db: ForgeflowDatabase, id: number, takesMs: number[]): Promise<void> {
   await sql`insert into job_subjects (id, takes_ms) values (${id}, ${takesMs}::integer[])`.execute(db);
+}
+
+/** From now on no run of that subject ends, until it is released. */
+export async function hold(db: ForgeflowDatabase, subject: number): Promise<void> {
+  await sql`update job_subjects set held = true where id = ${subject}`.execute(db);
+}
+
+export async function release(db: ForgeflowDatabase, subject: number): Promise<void> {
+  await sql`update job_subjects set held = false where id = ${subject}`.execute(db);
+}
+
+async function isHeld(db: ForgeflowDatabase, subject: number): Promise<boolean> {
+  return (await sql`select from job_subjects where id = ${subject} and held`.execute(db)).rows.length > 0;
 }
 
 /** Makes news of which the job's next run has to know. @returns the counter that it has to read, or a higher one */
@@ -68,6 +82,7 @@ export function readTheWorld(db: ForgeflowDatabase): JobWorkersOptions['handle']
     };
     try {
       await sleep(takesMs, undefined, { signal });
+      while (await isHeld(db, subject)) await sleep(50, undefined, { signal });
     } catch (error) {
       await end('broken off');
       throw error;
