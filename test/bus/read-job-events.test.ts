@@ -7,7 +7,6 @@ import { findMergeRequest, listMergeRequests, upsertMergeRequest } from '../../s
 import { findRepositoryByPath, upsertRepositories } from '../../src/database/repositories.ts';
 import { trackRepository, untrackRepository } from '../../src/database/tracked-repositories.ts';
 import type { MergeRequest } from '../../src/domain/merge-request.ts';
-import { emptyHookTables } from '../database/hook-rows.ts';
 import { hashOf, mergeRequestIn } from '../database/merge-request-rows.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -34,9 +33,19 @@ const EARLIER = '2026-11-12T14:00:00Z';
 let database: TestDatabase;
 let repositoryId: number;
 /** Our ids, by GitLab's numbers. */
-let ids: Record<number, number>;
+const ids: Record<number, number> = {};
 beforeAll(async () => {
   database = await cloneDatabase();
+  const { db } = database;
+  await upsertRepositories(db, [{ gitlabId: PROJECT, path: 'clay/kiln' }], { groupId: null, at: new Date() });
+  repositoryId = (await findRepositoryByPath(db, 'clay/kiln'))!.id;
+  await trackRepository(db, repositoryId);
+  for (const one of KNOWN) {
+    const found = mergeRequestIn(PROJECT, { headSha: HEAD, updatedAt: EVENT_AT, ...one });
+    ids[found.iid] = (await upsertMergeRequest(db, found))!.id;
+    await compute(ids[found.iid]!);
+  }
+  await sql`create table known_merge_requests as table merge_requests`.execute(db);
 });
 afterAll(() => database.drop());
 
@@ -54,18 +63,11 @@ const KNOWN: Partial<MergeRequest>[] = [
 
 beforeEach(async () => {
   const { db } = database;
-  await emptyHookTables(db);
-  await sql`truncate events, job_events, job_requests, merge_requests cascade`.execute(db);
-  await upsertRepositories(db, [{ gitlabId: PROJECT, path: 'clay/kiln' }], { groupId: null, at: new Date() });
-  repositoryId = (await findRepositoryByPath(db, 'clay/kiln'))!.id;
+  await sql`delete from events`.execute(db); // and job_events with them
+  await sql`delete from job_requests`.execute(db);
+  await sql`delete from merge_requests`.execute(db);
+  await sql`insert into merge_requests overriding system value select * from known_merge_requests`.execute(db);
   await trackRepository(db, repositoryId);
-  ids = {};
-  for (const one of KNOWN) {
-    const found = mergeRequestIn(PROJECT, { headSha: HEAD, updatedAt: EVENT_AT, ...one });
-    const kept = await upsertMergeRequest(db, found);
-    ids[found.iid] = kept!.id;
-    await compute(kept!.id);
-  }
 });
 
 async function compute(id: number): Promise<void> {
