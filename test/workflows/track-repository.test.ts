@@ -207,12 +207,12 @@ describe('to remove one', () => {
 
   test('J7: while all its jobs are under way: whatever they were at, nothing is left in the end', async () => {
     const { project, repository } = await environment.serve('contested');
-    for (let n = 0; n < 6; n++) {
+    for (let n = 0; n < 3; n++) {
       await repository.git('branch', `topic-${n}`, 'main');
       await environment.gitlab.openMergeRequest(project, { sourceBranch: `topic-${n}` });
     }
     let id = 0;
-    for (const waitMs of [0, 150, 400, 900]) {
+    for (const waitMs of [0, 200, 700]) {
       id = await track({ path: project.path });
       await new Promise((resolve) => setTimeout(resolve, waitMs));
       await untrack(id);
