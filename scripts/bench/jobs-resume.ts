@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GraphileJobs, JobQueue } from './jobs-queues.ts';
 import type { JobWorker } from './jobs-worker.ts';
@@ -45,6 +46,7 @@ export async function killInMidJob(
     await sleep(Math.min(...heldMs), undefined, { signal });
     return times;
   };
+  setMaxListeners(3 * jobs.length, signal);
   const [begunAt] = await Promise.all([hand(ours), hand(peer)]);
   // They come late enough to have none of the jobs in hand.
   await Promise.all([ours, peer].map(({ queue }) => queue.startWorker()));

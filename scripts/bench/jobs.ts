@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { createLogger } from '../../src/logging.ts';
 import { WORKFLOWS_ENTRY } from '../../src/temporal/workflow-source.ts';
@@ -16,14 +17,16 @@ import { prepareGround, startTemporal } from './stage.ts';
 
 const AT_ONCE = 20;
 const CONCURRENCY = 10;
+/** Between jobs that come now and then. */
+const PAUSE_MS = 300;
 /** graphile-worker is many times faster. */
 const PEER_SCALE = 10;
 
 export async function benchJobs({ quick }: BenchOptions): Promise<Report> {
   const size = quick
-    ? { warmUp: 20, rounds: 2, amount: 60, budgetMs: 12_000, latencies: 30, triggers: 200, heldMs: [0, 3_000] }
+    ? { warmUp: 20, rounds: 2, amount: 60, budgetMs: 12_000, latencies: 25, triggers: 200, heldMs: [0, 3_000] }
     : {
-        ...{ warmUp: 60, rounds: 7, amount: 200, budgetMs: Infinity, latencies: 300, triggers: 500 },
+        ...{ warmUp: 60, rounds: 7, amount: 200, budgetMs: Infinity, latencies: 150, triggers: 500 },
         heldMs: [0, 4_000, 8_000, 12_000, 16_000, 20_000],
       };
   return withCleanup(async (cleanup, signal) => {
@@ -37,7 +40,8 @@ export async function benchJobs({ quick }: BenchOptions): Promise<Report> {
       trials.push({
         name: queue.name,
         rates: rates.get(queue.name) ?? [],
-        latencies: await latenciesOf(queue, size.latencies, signal),
+        latencies: await latenciesOf(queue, size.latencies, { pauseMs: PAUSE_MS, signal }),
+        backToBack: await latenciesOf(queue, size.latencies, { pauseMs: 0, signal }),
         burst: await triggerAtOnce(queue, size.triggers, AT_ONCE),
       });
     }
@@ -47,7 +51,7 @@ export async function benchJobs({ quick }: BenchOptions): Promise<Report> {
       { queue: peer, worker: peersWorker },
       { ...size, signal },
     );
-    const conditions = { ...size, peerScale: PEER_SCALE, atOnce: AT_ONCE, concurrency: CONCURRENCY };
+    const conditions = { ...size, peerScale: PEER_SCALE, atOnce: AT_ONCE, concurrency: CONCURRENCY, pauseMs: PAUSE_MS };
     return jobsReport({ ours: trials[0]!, peer: trials[1]!, resumed, conditions });
   });
 }
@@ -68,10 +72,14 @@ function contender(queue: JobQueue, scale: number): Contender {
   };
 }
 
-async function latenciesOf(queue: JobQueue, count: number, signal: AbortSignal): Promise<number[]> {
+async function latenciesOf(
+  queue: JobQueue,
+  count: number,
+  { pauseMs, signal }: { pauseMs: number; signal: AbortSignal },
+): Promise<number[]> {
   const latencies: number[] = [];
   for (let i = 0; i < count; i += 1) {
-    signal.throwIfAborted();
+    await sleep(pauseMs, undefined, { signal });
     const begun = performance.now();
     await queue.roundTrip(nextJob());
     latencies.push(performance.now() - begun);
@@ -85,7 +93,13 @@ async function prepare(cleanup: Cleanup) {
   const { address: temporalAddress } = await startTemporal({ home, say }, cleanup);
   const { forgeflow } = await openProduct({ home, databaseUrl, temporalAddress }, cleanup);
   const { codePath } = await bundleWorkflows(WORKFLOWS_ENTRY, { folder: home, logger: createLogger('warn') });
-  const settings = { databaseUrl, temporalAddress, workflowBundle: codePath, concurrency: CONCURRENCY };
+  const settings = {
+    databaseUrl,
+    temporalAddress,
+    workflowBundle: codePath,
+    concurrency: CONCURRENCY,
+    pauseMs: PAUSE_MS,
+  };
   return {
     ours: forgeflowJobs(forgeflow, { settings, cleanup }),
     peer: await graphileWorkerJobs({ settings, cleanup }),
