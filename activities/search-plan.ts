@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { type FileIdentity, type NewFile, pathKey } from '../src/database/search-files.ts';
 import type { SearchUpdate } from '../src/database/search-update.ts';
 import { INDEXED_CONTENT_LIMIT, INDEXED_FILES_LIMIT, indexedContent } from '../src/domain/index-policy.ts';
-import { readBlobs, withSizes } from '../src/git/blobs.ts';
+import { readBlobs, readUnsized } from '../src/git/blobs.ts';
 import type { Clone } from '../src/git/clone.ts';
 import { GitError } from '../src/git/git-error.ts';
 import { changedEntries, type Entry, treeEntries } from '../src/git/tree.ts';
@@ -117,14 +117,13 @@ function contentsOf(clone: Clone, files: readonly WantedFile[]) {
   const sized = files.flatMap(({ sizeBytes, ...file }) =>
     sizeBytes === null ? [] : { ...file, id: file.objectId, sizeBytes },
   );
-  const wanted =
-    sized.length === files.length
-      ? sized
-      : withSizes(
-          clone,
-          files.map((file) => ({ ...file, id: file.objectId })),
-        );
-  return readBlobs(clone, wanted, { limitBytes: INDEXED_CONTENT_LIMIT });
+  const limit = { limitBytes: INDEXED_CONTENT_LIMIT };
+  if (sized.length === files.length) return readBlobs(clone, sized, limit);
+  return readUnsized(
+    clone,
+    files.map((file) => ({ ...file, id: file.objectId })),
+    limit,
+  );
 }
 
 /** No pointer of LFS is that large, see the policy. */

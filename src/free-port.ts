@@ -5,11 +5,19 @@ import { createServer } from 'node:net';
 // be taken in the moment between our look at it and the server's.
 const LOWEST = 10_000;
 const HIGHEST = 32_767;
+// Each process has a share of them, most often one of its own, and goes round it: two that look at the same time would
+// else find the same one free, and so would one that looks twice before anybody listens.
+const SHARES = 64;
+const SHARE = Math.floor((HIGHEST + 1 - LOWEST) / SHARES);
+const FIRST = LOWEST + (process.pid % SHARES) * SHARE;
+let next = randomInt(SHARE);
 
 /** A port of 127.0.0.1 that nobody listens on now. */
 export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < 100; tries++) {
-    const port = await tryPort(randomInt(LOWEST, HIGHEST + 1));
+  for (let tries = 0; tries < SHARE; tries++) {
+    const wanted = FIRST + next;
+    next = (next + 1) % SHARE;
+    const port = await tryPort(wanted);
     if (port !== null) return port;
   }
   throw new Error('no free port on 127.0.0.1');

@@ -26,3 +26,9 @@ test('a port that is held is nobody else’s, until it is released', async () =>
   for (const each of [held, held, other]) await each.release();
   expect([await listens(wanted), await listens(other.port)]).toEqual([true, true]);
 });
+
+test('a port is not offered twice in a row, though nobody has begun to listen to it', async () => {
+  const offered: number[] = [];
+  for (let count = 0; count < 100; count++) offered.push(await freePort());
+  expect(new Set(offered).size).toBe(100);
+});

@@ -1,6 +1,5 @@
-import { catFile, type Question } from './cat-file.ts';
+import { catFew, catFile, type Question } from './cat-file.ts';
 import type { Clone } from './clone.ts';
-import { GitError } from './git-error.ts';
 
 export interface SizedBlob {
   /** Of a blob, so of no submodule. */
@@ -27,18 +26,24 @@ export async function* readBlobs<T extends SizedBlob>(
   { limitBytes }: { limitBytes: number },
 ): AsyncGenerator<Blob<T>> {
   const questions = each(wanted, (one) => (one.sizeBytes <= limitBytes ? one.id : null));
-  for await (const { about, content } of catFile(clone, questions, 'contents')) yield { wanted: about, content };
+  for await (const { about, content } of catFile(clone, questions)) yield { wanted: about, content };
 }
 
-/** Adds what git knows of the sizes of many blobs; see `readBlobs`. @throws GitError `corrupt` where one is not there */
-export async function* withSizes<T extends { id: string }>(
+/** Few enough for their ids to be held by git and us at once. */
+const FEW = 1_000;
+
+/**
+ * The same for blobs whose sizes are not known.
+ * @throws GitError `corrupt` where one is not there
+ */
+export async function* readUnsized<T extends { id: string }>(
   clone: Clone,
-  wanted: Many<T>,
-): AsyncGenerator<T & { sizeBytes: number }> {
-  const questions = each(wanted, ({ id }) => id);
-  for await (const { about, sizeBytes } of catFile(clone, questions, 'sizes')) {
-    if (sizeBytes === null) throw new GitError('failed', 'git cat-file: it gave no size');
-    yield { ...about, sizeBytes };
+  wanted: readonly T[],
+  { limitBytes }: { limitBytes: number },
+): AsyncGenerator<Blob<T>> {
+  for (let at = 0; at < wanted.length; at += FEW) {
+    const questions = wanted.slice(at, at + FEW).map((about) => ({ about, id: about.id }));
+    for await (const { about, content } of catFew(clone, questions, limitBytes)) yield { wanted: about, content };
   }
 }
 

@@ -15,7 +15,7 @@ export interface Reply<T> {
   about: T;
   /** Null where nothing was asked. */
   sizeBytes: number | null;
-  /** Null where only sizes were asked for. */
+  /** Null where it was not asked for. */
   content: Buffer | null;
 }
 
@@ -31,11 +31,9 @@ const NO_ID = '0'.repeat(40);
 export async function* catFile<T>(
   clone: Clone,
   questions: AsyncIterable<Question<T>>,
-  want: 'sizes' | 'contents',
 ): AsyncGenerator<Reply<T>> {
-  const mode = want === 'sizes' ? '--batch-check' : '--batch';
   // --buffer: else git writes each reply by itself.
-  const running = startIn(clone, ['cat-file', mode, '--buffer'], { hasInput: true });
+  const running = startIn(clone, ['cat-file', '--batch', '--buffer'], { hasInput: true });
   const asked = new Queue<Question<T>>();
   const asking = ask(running.stdin, questions, asked);
   asking.catch(() => {
@@ -46,13 +44,59 @@ export async function* catFile<T>(
   const reader = new ByteReader(ahead as AsyncIterable<Buffer>);
   try {
     for (let header = await reader.line(); header !== null; header = await reader.line()) {
-      const reply = await replyTo(asked.take(), header, want === 'contents' ? reader : null);
+      const reply = await replyTo(asked.take(), header, reader);
       if (reply === null) break;
       yield reply;
     }
     await asking;
     accepted({ args: ['cat-file'] }, await running.ended);
     if (asked.length > 0) throw new GitError('failed', 'git cat-file: it ended before it had replied to all');
+  } finally {
+    running.end();
+  }
+}
+
+/**
+ * Asks one `git cat-file` about a few blobs whose sizes nobody knows, and gives the contents of those that are not too
+ * large, in the order of the questions; null for the others.
+ * @throws GitError `corrupt` where a blob is not there
+ */
+export async function* catFew<T>(
+  clone: Clone,
+  questions: readonly { about: T; id: string }[],
+  limitBytes: number,
+): AsyncGenerator<Reply<T>> {
+  checkObjectIds(...questions.map(({ id }) => id));
+  const running = startIn(clone, ['cat-file', '--batch-command', '--buffer'], { hasInput: true });
+  const reader = new ByteReader(running.stdout.pipe(new PassThrough()) as AsyncIterable<Buffer>);
+  const ask = (command: 'info' | 'contents', ids: readonly string[]): void => {
+    // With its buffer, git does nothing before it is told to; so it takes all of this without one reply in its way.
+    running.stdin?.write([...ids.map((id) => `${command} ${id}\n`), 'flush\n'].join(''));
+  };
+  const answer = async ({ about, id }: { about: T; id: string }, from: ByteReader | null): Promise<Reply<T>> => {
+    const header = await reader.line();
+    const reply = header === null ? null : await replyTo({ about, id }, header, from);
+    if (reply !== null) return reply;
+    accepted({ args: ['cat-file'] }, await running.ended);
+    throw new GitError('failed', 'git cat-file: it ended before it had replied to all');
+  };
+  try {
+    const sizes: Reply<T>[] = [];
+    ask(
+      'info',
+      questions.map(({ id }) => id),
+    );
+    for (const question of questions) sizes.push(await answer(question, null));
+    const isSmall = (at: number): boolean => (sizes[at]?.sizeBytes ?? Infinity) <= limitBytes;
+    ask(
+      'contents',
+      questions.flatMap(({ id }, at) => (isSmall(at) ? id : [])),
+    );
+    running.stdin?.end();
+    for (const [at, question] of questions.entries()) {
+      yield isSmall(at) ? await answer(question, reader) : { about: question.about, sizeBytes: null, content: null };
+    }
+    accepted({ args: ['cat-file'] }, await running.ended);
   } finally {
     running.end();
   }

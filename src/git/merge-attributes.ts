@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { readBlobs, withSizes } from './blobs.ts';
+import { readUnsized } from './blobs.ts';
 import type { Clone } from './clone.ts';
 import { type TreeEntry, treeEntries } from './tree.ts';
 
@@ -14,8 +14,8 @@ const LIMIT_BYTES = 1024 * 1024;
  */
 export async function writeMergeAttributes(clone: Clone, commit: string, folder: string): Promise<void> {
   const entries = await attributeFiles(clone, commit);
-  if (entries.length === 0) return; // as in most repositories; it spares two processes
-  for await (const { wanted, content } of readBlobs(clone, withSizes(clone, entries), { limitBytes: LIMIT_BYTES })) {
+  if (entries.length === 0) return; // as in most repositories; it spares a process
+  for await (const { wanted, content } of readUnsized(clone, entries, { limitBytes: LIMIT_BYTES })) {
     if (content === null) continue;
     const path = Buffer.concat([Buffer.from(folder), SLASH, wanted.path]);
     try {

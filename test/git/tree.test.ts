@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readBlobs, withSizes } from '../../src/git/blobs.ts';
+import { readBlobs, readUnsized } from '../../src/git/blobs.ts';
 import type { Clone } from '../../src/git/clone.ts';
 import { createGit } from '../../src/git/git.ts';
 import { lfsPointer } from '../../src/git/lfs.ts';
@@ -158,17 +158,16 @@ describe('the contents of blobs', () => {
     ]);
   });
 
-  test('J10: sizes are looked up for what changed', async () => {
+  test('J10: what changed is read without knowing its size, but for what turns out too large', async () => {
     const ofFiles = (await all(changedEntries(clone, ids[1]!, ids[2]!))).flatMap(({ after, path }) =>
       after !== null && after.kind !== 'submodule' ? [{ path, ...after }] : [],
     );
-    const found = await all(withSizes(clone, ofFiles));
-    expect(Object.fromEntries(found.map(({ path, sizeBytes }) => [String(path), sizeBytes]))).toEqual({
-      link: 10,
-      'moved/f': 4,
-      plain: 11,
-      run: 10,
-    });
+    const found = await all(readUnsized(clone, [...ofFiles, ...ofFiles], { limitBytes: 10 }));
+    expect(found.map(({ wanted }) => wanted)).toEqual([...ofFiles, ...ofFiles]);
+    const lengths = found.map(({ wanted, content }) => [String(wanted.path), content?.length ?? null]);
+    expect(lengths.slice(0, 4)).toEqual(lengths.slice(4));
+    expect(Object.fromEntries(lengths)).toEqual({ link: 10, 'moved/f': 4, plain: null, run: 10 });
+    expect(await all(readUnsized(clone, [], { limitBytes: 10 }))).toEqual([]);
   });
 
   test('J10: a pointer of Git LFS is known as one, and other files are not', () => {
@@ -186,15 +185,15 @@ describe('the contents of blobs', () => {
         { id, sizeBytes: 5 },
       ];
       await expect(all(readBlobs(clone, wanted, { limitBytes: 100 }))).rejects.toMatchObject({ kind: 'corrupt' });
-      await expect(all(withSizes(clone, wanted))).rejects.toMatchObject({ kind: 'corrupt' });
+      await expect(all(readUnsized(clone, wanted, { limitBytes: 100 }))).rejects.toMatchObject({ kind: 'corrupt' });
     }
-    await expect(all(withSizes(clone, [{ id: '--all' }]))).rejects.toMatchObject({ kind: 'failed' });
+    await expect(all(readUnsized(clone, [{ id: '--all' }], { limitBytes: 1 }))).rejects.toMatchObject({ kind: 'failed' });
   });
 
   test('J10: what the list of wanted blobs throws is thrown, and git ends', async () => {
     const plain = byName(await all(treeEntries(clone, ids[1]!)))['plain']!;
     async function* broken(): AsyncGenerator<{ id: string; sizeBytes: number }> {
-      yield* await all(withSizes(clone, [{ id: plain.id }]));
+      yield { id: plain.id, sizeBytes: 5 };
       await Promise.resolve();
       throw new Error('no more');
     }
