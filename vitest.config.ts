@@ -1,27 +1,31 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
-/** Tests of rules that touch nothing outside themselves: they need no process of their own, which costs more than they do. */
-const PURE = ['test/{domain,coverage,secrets}/**/*.test.ts'];
+/** Tests of rules, which touch nothing outside themselves. */
+const RULES = ['test/{domain,coverage,secrets}/**/*.test.ts'];
+/** Tests of one room of the house at a time, on Postgres, git or HTTP, but without Temporal's workers. */
+const ROOMS = ['test/{activities,cache,checks,database,deployment,egress,git,gitlab,ingress,metrics}/**/*.test.ts'];
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
-    // Tests wait as much as they compute: for servers to come up, for retries, for processes to end.
+    globalSetup: ['test/support/global-setup.ts'],
+    // One more than the cores: tests wait too, for servers to come up, for retries, for processes to end.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     projects: [
+      // Each file of these in a process of its own, with what its workers leave behind.
       {
-        extends: true,
         test: {
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...PURE],
-          globalSetup: ['test/support/global-setup.ts'],
+          exclude: [...configDefaults.exclude, ...RULES, ...ROOMS],
+          ...timeouts,
         },
       },
-      { extends: true, test: { name: 'rules', include: PURE, isolate: false } },
+      // To load everything anew for each file would take as long as what they do.
+      { test: { name: 'rooms', include: ROOMS, isolate: false, ...timeouts } },
+      { test: { name: 'rules', include: RULES, isolate: false, ...timeouts } },
     ],
   },
 });

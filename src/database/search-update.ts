@@ -1,7 +1,6 @@
-import { isAscii } from 'node:buffer';
 import { type Selectable, sql } from 'kysely';
+import { foldUtf8 } from '../domain/fold-utf8.ts';
 import { pathText } from '../domain/index-policy.ts';
-import { foldCase } from '../domain/search-terms.ts';
 import { type ForgeflowDatabase, type LentConnection, withConnection } from './connection.ts';
 import { type NewFile, SearchFiles } from './search-files.ts';
 import { SearchSegments } from './search-segments.ts';
@@ -121,8 +120,8 @@ export class SearchUpdate {
     this.#files += 1;
     // Postgres works at the one while words are looked for in the other.
     const copied = this.stored.add(number, file, shown, text);
-    this.#vocabulary.addText(number, Buffer.from(foldCase(shown)));
-    if (text !== null) this.#vocabulary.addText(number, isAscii(text) ? text : Buffer.from(foldCase(decode(text))));
+    this.#vocabulary.addText(number, foldUtf8(Buffer.from(shown)));
+    if (text !== null) this.#vocabulary.addText(number, foldUtf8(text));
     await copied;
     if (!this.#vocabulary.isFull) return;
     await this.stored.copied();
@@ -183,7 +182,3 @@ export interface Finish {
 
 /** Files that are gone cost a search next to nothing before there are many. */
 const MANY_STALE = 1_000;
-
-function decode(text: Uint8Array): string {
-  return Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString();
-}

@@ -25,8 +25,8 @@ const MOST_BYTES = 12 * 1024 * 1024;
 const LONGEST_SHORT_WORD = 32;
 // Few enough that a search reads little for one word, many enough that the trigrams they share are indexed once;
 // and nearly all of them fit on a page.
-const GROUP_WORDS = 128;
-const GROUP_BYTES = 4 * 1024;
+const GROUP_WORDS = 256;
+const GROUP_BYTES = 6 * 1024;
 
 const LINE_FEED = 0x0a;
 const NOTHING = -1;

@@ -28,10 +28,7 @@ const NO_ID = '0'.repeat(40);
  * as the pipes hold: read slowly, git waits, and so does whoever asks.
  * @throws GitError `corrupt` where a blob is not there
  */
-export async function* catFile<T>(
-  clone: Clone,
-  questions: AsyncIterable<Question<T>>,
-): AsyncGenerator<Reply<T>> {
+export async function* catFile<T>(clone: Clone, questions: AsyncIterable<Question<T>>): AsyncGenerator<Reply<T>> {
   // --buffer: else git writes each reply by itself.
   const running = startIn(clone, ['cat-file', '--batch', '--buffer'], { hasInput: true });
   const asked = new Queue<Question<T>>();

@@ -187,7 +187,9 @@ describe('the contents of blobs', () => {
       await expect(all(readBlobs(clone, wanted, { limitBytes: 100 }))).rejects.toMatchObject({ kind: 'corrupt' });
       await expect(all(readUnsized(clone, wanted, { limitBytes: 100 }))).rejects.toMatchObject({ kind: 'corrupt' });
     }
-    await expect(all(readUnsized(clone, [{ id: '--all' }], { limitBytes: 1 }))).rejects.toMatchObject({ kind: 'failed' });
+    await expect(all(readUnsized(clone, [{ id: '--all' }], { limitBytes: 1 }))).rejects.toMatchObject({
+      kind: 'failed',
+    });
   });
 
   test('J10: what the list of wanted blobs throws is thrown, and git ends', async () => {
