@@ -208,7 +208,7 @@ describe('when there is much', () => {
   test('J11: terms that many words have, but only few files together, are found all the same', async () => {
     const name = (word: string, at: number): string => `${word}${at.toString(36)}${word}`;
     const part = (word: string, file: number): string =>
-      Array.from({ length: 130 }, (_, at) => name(word, file * 130 + at)).join(' ');
+      Array.from({ length: 260 }, (_, at) => name(word, file * 260 + at)).join(' ');
     const files = Object.fromEntries(
       Array.from({ length: 600 }, (_, at) => [`f${at}`, part(at < 300 ? 'ring' : 'long', at)]),
     );
