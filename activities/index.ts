@@ -1,15 +1,25 @@
+import { createCacheEviction, type CacheEvictionDependencies } from './cache.ts';
+import { createChecks, type ChecksDependencies } from './checks.ts';
+import { createCommitAuthors } from './commit-authors.ts';
+import { createCommitStatuses } from './commit-statuses.ts';
+import { createCommits } from './commits.ts';
+import { createCommitsSize } from './commits-size.ts';
+import { createCoverage } from './coverage.ts';
 import {
   createDeliveryAttempts,
   type DeliveryAttempts,
   type DeliveryAttemptsDependencies,
 } from './delivery-attempts.ts';
 import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.ts';
+import { createDestruction, type DestructionDependencies } from './destroy-repository.ts';
 import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
 import { createJobs, type JobActivities } from './jobs.ts';
 import { createMergeRequestSync } from './merge-request-sync.ts';
 import { createMergeability, type MergeabilityDependencies } from './mergeability.ts';
+import { createOrganizationRepositories } from './organization-repositories.ts';
+import { createPermissions } from './permissions.ts';
 import {
   createRepositoryClones,
   createRepositoryRecords,
@@ -24,7 +34,10 @@ import { createTestSends, type TestSends } from './test-sends.ts';
 export type ActivityDependencies = DeliveryAttemptsDependencies &
   GitlabHooksDependencies &
   MergeabilityDependencies &
-  RetentionDependencies;
+  RetentionDependencies &
+  CacheEvictionDependencies &
+  ChecksDependencies &
+  DestructionDependencies;
 
 /** On task queue `egress`. */
 export type EgressActivities = DeliveryAttempts & TestSends;
@@ -33,7 +46,9 @@ export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActiviti
 /** On task queue `git`. */
 export type GitActivities = RepositoryClones & Partial<JobActivities>;
 /** On task queue `forgeflow`. */
-export type RecordActivities = DeliveryRecords & GitlabRuns & RepositoryRecords & Retention;
+export type RecordActivities = DeliveryRecords & GitlabRuns & RepositoryRecords & Retention & Partial<JobActivities>;
+/** On task queue `checks`. */
+export type CheckActivities = Partial<JobActivities>;
 
 /** All activities, by the task queue that serves them. */
 export interface Activities {
@@ -41,6 +56,7 @@ export interface Activities {
   egress: EgressActivities;
   gitlab: GitlabActivities;
   git: GitActivities;
+  checks: CheckActivities;
 }
 
 export function createActivities(dependencies: ActivityDependencies): Activities {
@@ -49,6 +65,16 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     ...createMergeRequestSync(dependencies),
     ...createReviewDecision(dependencies),
     ...createSearch(dependencies),
+    ...createCacheEviction(dependencies),
+    ...createChecks(dependencies),
+    ...createCommitAuthors(dependencies),
+    ...createCommits(dependencies),
+    ...createCommitsSize(dependencies),
+    ...createCommitStatuses(dependencies),
+    ...createCoverage(dependencies),
+    ...createDestruction(dependencies),
+    ...createOrganizationRepositories(dependencies),
+    ...createPermissions(dependencies),
   });
   return {
     forgeflow: {
@@ -56,9 +82,11 @@ export function createActivities(dependencies: ActivityDependencies): Activities
       ...createGitlabRuns(dependencies),
       ...createRepositoryRecords(dependencies),
       ...createRetention(dependencies),
+      ...jobs.forgeflow,
     },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
     gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies), ...jobs.gitlab },
     git: { ...createRepositoryClones(dependencies), ...jobs.git },
+    checks: jobs.checks,
   };
 }

@@ -18,7 +18,12 @@ const HEARTBEAT_MS = 4_000;
 
 /** The jobs' activities, by the task queue that serves them. */
 export function createJobs(handlers: JobHandlers): Record<JobQueue, Partial<JobActivities>> {
-  const activities: Record<JobQueue, Partial<JobActivities>> = { git: {}, gitlab: {} };
+  const activities: Record<JobQueue, Partial<JobActivities>> = {
+    forgeflow: {},
+    git: {},
+    gitlab: {},
+    checks: {},
+  };
   for (const kind of Object.keys(JOB_KINDS) as JobKind[]) {
     activities[JOB_KINDS[kind].queue][kind] = async (payload) => runJob(kind, handlers[kind] as AnyHandler, payload);
   }
@@ -38,14 +43,15 @@ async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promis
     context.heartbeat();
   }, HEARTBEAT_MS);
   try {
-    const outcome = await handle(parseJob(kind, given).payload, { signal });
+    const now = context.info.currentAttemptScheduledTimestampMs;
+    const outcome = await handle(parseJob(kind, given).payload, { signal, now });
     if (!isPostponed(outcome)) return { ...outcome, attempts: context.info.attempt };
     if (Number.isNaN(Date.parse(outcome.postponedUntil))) throw new Error('it was postponed until no time at all');
     return outcome;
   } catch (error) {
     if (context.cancellationDetails?.cancelRequested) throw signal.reason as Error;
     // A worker that stops leaves its job to another: that is no failed attempt of the job's, however often it happens.
-    if (context.cancellationDetails?.workerShutdown) return { postponedUntil: now(), reason: 'its worker was stopped' };
+    if (context.cancellationDetails?.workerShutdown) return { postponedUntil: new Date().toISOString(), reason: 'its worker was stopped' };
     throw jobFailure(error, context.info.attempt);
   } finally {
     clearInterval(pulse);
@@ -54,8 +60,4 @@ async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promis
 
 function isPostponed(outcome: JobOutcome): outcome is JobPostponed {
   return 'postponedUntil' in outcome;
-}
-
-function now(): string {
-  return new Date().toISOString();
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse as parseDotenv } from 'dotenv';
+import type { z } from 'zod';
 import type { HookEvent } from './domain/hook-events.ts';
 import { readRunningServices } from './running-services.ts';
 import { settings } from './settings.ts';
@@ -28,6 +29,16 @@ export interface Config {
   readonly storageDirectory: string;
   /** Jobs with a clone that a worker has in hand at once. */
   readonly gitConcurrency: number;
+  /** Checks that a worker runs at once. */
+  readonly checksConcurrency: number;
+  /** The file that says which plugins there are; an absolute path. */
+  readonly checkPluginsFile: string | undefined;
+  /** `none`: plugins are run without namespaces of their own, even where the system would give them. */
+  readonly checkConfinement: 'auto' | 'none';
+  /** Where cached artefacts of repositories are kept. */
+  readonly cache: CacheConfig;
+  /** What a repository may keep there; 0: without limit. */
+  readonly cacheQuotaBytes: number;
   /** Certificates that git trusts, where those of the system will not do. */
   readonly gitCaFile: string | undefined;
   /** Where programs are found. */
@@ -68,6 +79,19 @@ export interface Config {
   readonly gitlabInstallCron: string;
 }
 
+export type CacheConfig =
+  | { readonly kind: 'off' }
+  | { readonly kind: 'folder' }
+  | {
+      readonly kind: 's3';
+      readonly endpoint: string;
+      readonly bucket: string;
+      readonly prefix: string;
+      readonly region: string;
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+    };
+
 /**
  * Reads the settings from the environment, then `.env` in `directory`, then a running `forgeflow dev`; the first that has a variable wins.
  * @throws ConfigError that names the variable
@@ -94,6 +118,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     storageDirectory: resolve(directory, set.STORAGE_DIR ?? join(home, 'storage')),
     gitConcurrency: set.GIT_CONCURRENCY,
     gitCaFile: set.GIT_SSL_CAINFO,
+    checksConcurrency: set.CHECKS_CONCURRENCY,
+    checkPluginsFile: set.CHECK_PLUGINS === undefined ? undefined : resolve(directory, set.CHECK_PLUGINS),
+    checkConfinement: set.CHECK_CONFINEMENT,
+    cache: cacheOf(set),
+    cacheQuotaBytes: set.CACHE_QUOTA_BYTES,
     programPath: env['PATH'],
     secretsKey: set.SECRETS_KEY ?? (set.DATABASE_URL === undefined ? dev?.secretsKey : undefined),
     egressConcurrency: set.EGRESS_CONCURRENCY,
@@ -117,6 +146,21 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     gitlabConcurrency: set.GITLAB_CONCURRENCY,
     gitlabInstallCron: set.GITLAB_INSTALL_CRON,
   });
+}
+
+/** @throws ConfigError for what S3 needs and is not set */
+function cacheOf(set: z.infer<typeof settings>): CacheConfig {
+  if (set.CACHE !== 's3') return { kind: set.CACHE };
+  const hint = 'it is not set, and CACHE is s3';
+  return {
+    kind: 's3',
+    endpoint: required('CACHE_S3_ENDPOINT', set.CACHE_S3_ENDPOINT, hint),
+    bucket: required('CACHE_S3_BUCKET', set.CACHE_S3_BUCKET, hint),
+    prefix: set.CACHE_S3_PREFIX ?? '',
+    region: set.CACHE_S3_REGION ?? 'us-east-1',
+    accessKeyId: required('CACHE_S3_ACCESS_KEY_ID', set.CACHE_S3_ACCESS_KEY_ID, hint),
+    secretAccessKey: required('CACHE_S3_SECRET_ACCESS_KEY', set.CACHE_S3_SECRET_ACCESS_KEY, hint),
+  };
 }
 
 /** @throws ConfigError when the setting is absent */

@@ -64,6 +64,23 @@ export const settings = z.object({
   STORAGE_DIR: optional(z.string()),
   GIT_CONCURRENCY: integer(1, 64, 2),
   GIT_SSL_CAINFO: optional(z.string()),
+  CHECKS_CONCURRENCY: integer(1, 64, 2),
+  CHECK_PLUGINS: optional(z.string()),
+  CHECK_CONFINEMENT: z.preprocess(
+    blankIsAbsent,
+    z.enum(['auto', 'none'], 'it is not one of auto, none').default('auto'),
+  ),
+  CACHE: z.preprocess(
+    blankIsAbsent,
+    z.enum(['off', 'folder', 's3'], 'it is not one of off, folder, s3').default('off'),
+  ),
+  CACHE_QUOTA_BYTES: integer(0, Number.MAX_SAFE_INTEGER, 0),
+  CACHE_S3_ENDPOINT: optional(serverUrl),
+  CACHE_S3_BUCKET: optional(z.string()),
+  CACHE_S3_PREFIX: optional(z.string()),
+  CACHE_S3_REGION: optional(z.string()),
+  CACHE_S3_ACCESS_KEY_ID: optional(z.string()),
+  CACHE_S3_SECRET_ACCESS_KEY: optional(z.string()),
   SECRETS_KEY: optional(
     z
       .string()

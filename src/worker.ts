@@ -1,11 +1,13 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
+import { createCheckRunner } from '../activities/check-runner.ts';
 import { createGitlabAccess } from '../activities/gitlab-access.ts';
 import { hooksInHand } from '../activities/gitlab-hooks.ts';
 import { createActivities } from '../activities/index.ts';
 import { createJobClones, type JobClones } from '../activities/job-clones.ts';
 import { type RelayOptions, startRelay } from './bus/relay.ts';
+import { openCache } from './cache/open-cache.ts';
 import { type Config, ConfigError, required } from './config.ts';
 import { type ForgeflowDatabase, isConnectionFault, openDatabase } from './database/connection.ts';
 import { pendingMigrations } from './database/migrate.ts';
@@ -22,6 +24,7 @@ import { startMetricsServer } from './metrics/server.ts';
 import { createSealer, type Sealer } from './secrets/sealer.ts';
 import { UnreachableError } from './temporal/connection.ts';
 import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
+import { createJobControl } from './temporal/job-control.ts';
 import { sweepAtStart } from './temporal/schedules.ts';
 import { FORGEFLOW_QUEUE, GIT_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
 import {
@@ -159,6 +162,10 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       retentionDays: config.deliveryRetentionDays,
       gitlab,
       clones,
+      cache: openCache(config.cache, config.storageDirectory),
+      cacheQuotaBytes: config.cacheQuotaBytes,
+      checkRunner: createCheckRunner(config),
+      control: createJobControl(temporal.client),
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
       },
@@ -166,6 +173,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     queues,
     egressConcurrency: config.egressConcurrency,
     gitConcurrency: config.gitConcurrency,
+    checksConcurrency: config.checksConcurrency,
     graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
     workflows,
   });

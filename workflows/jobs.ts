@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  condition,
   isCancellation,
   makeContinueAsNewFunc,
   setCurrentDetails,
@@ -67,10 +68,12 @@ export default async function job(given: unknown = {}): Promise<JobDone> {
     }
   }
 
-  async function waitOut({ postponedUntil, reason }: JobPostponed): Promise<void> {
+  async function waitOut({ postponedUntil, reason, wakesWhenAsked = false }: JobPostponed): Promise<void> {
     Object.assign(status, { waitsUntil: postponedUntil, lastSaid: reason });
     show();
-    await sleep(Math.max(SHORTEST_WAIT_MS, Date.parse(postponedUntil) - Date.now()), { summary: 'postponed' });
+    const waitMs = Math.max(SHORTEST_WAIT_MS, Date.parse(postponedUntil) - Date.now());
+    if (wakesWhenAsked) await condition(isAsked, waitMs);
+    else await sleep(waitMs, { summary: 'postponed' });
     status.waitsUntil = null;
   }
 

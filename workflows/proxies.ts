@@ -93,10 +93,12 @@ const JOB = {
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 } as const;
 
-/** The jobs, each kind on its queue: a few at a time with clones, and those that ask GitLab apart from them. */
+/** The jobs, each kind on its queue: a few at a time with clones or plugins, and those that ask GitLab apart from them. */
 export const jobActivities = {
+  forgeflow: proxyActivities<JobActivities>({ taskQueue: 'forgeflow', ...JOB }),
   git: proxyActivities<JobActivities>({ taskQueue: 'git', ...JOB }),
   gitlab: proxyActivities<JobActivities>({ taskQueue: 'gitlab', ...JOB }),
+  checks: proxyActivities<JobActivities>({ taskQueue: 'checks', ...JOB }),
 };
 
 /** Which repositories are tracked. A person waits for it. */

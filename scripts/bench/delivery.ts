@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createCheckRunner } from '../../activities/check-runner.ts';
 import { createGitlabAccess } from '../../activities/gitlab-access.ts';
 import { createActivities } from '../../activities/index.ts';
 import { createJobClones } from '../../activities/job-clones.ts';
@@ -28,6 +29,13 @@ import { workflowLane } from './workflow-lane.ts';
 /** Events published, workflows started and jobs handed in at once. */
 const AT_ONCE = 20;
 /** Requests in flight at once, of forgeflow, all to its one subscription, and of its peers. */
+/** No job is run here. */
+const NO_JOBS = {
+  cancel: () => Promise.resolve(false),
+  cancelAllOf: () => Promise.resolve(0),
+  forgetAllOf: () => Promise.resolve(0),
+};
+
 const EGRESS_CONCURRENCY = 20;
 
 const PRODUCT: Variant = { name: 'forgeflow workflow lane' };
@@ -99,6 +107,10 @@ async function prepare(cleanup: Cleanup) {
     retentionDays: config.deliveryRetentionDays,
     gitlab: createGitlabAccess(config, createGitlabClient),
     clones: createJobClones(config, dbOfWorkers),
+    cache: null,
+    cacheQuotaBytes: 0,
+    checkRunner: createCheckRunner(config),
+    control: NO_JOBS,
     observe: () => undefined,
   });
   const engine = await startEngine(

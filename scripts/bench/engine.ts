@@ -58,6 +58,7 @@ export async function startEngine(
     queues: TASK_QUEUES,
     egressConcurrency,
     gitConcurrency: 2,
+    checksConcurrency: 1,
     graceMs: 1_000,
     workflows: { workflowBundle },
     activities: {
@@ -69,6 +70,7 @@ export async function startEngine(
       egress: Object.assign(bare, activities.egress),
       gitlab: activities.gitlab,
       git: activities.git,
+      checks: activities.checks,
     },
   });
   const running = runWorkers(workers);

@@ -24,17 +24,18 @@ async function work(job: number): Promise<void> {
 async function startForgeflow({ temporalAddress, workflowBundle, concurrency }: WorkerSettings): Promise<void> {
   installRuntime(createLogger('error'), undefined);
   const handle = async (payload: JobPayload) => {
-    await work('repositoryId' in payload ? payload.repositoryId : payload.mergeRequestId);
+    await work('repositoryId' in payload ? payload.repositoryId : 0);
     return { summary: 'done' };
   };
   const handlers = Object.fromEntries(Object.keys(JOB_KINDS).map((kind) => [kind, handle])) as unknown as JobHandlers;
   const workers = await createWorkers({
     connection: await NativeConnection.connect({ address: temporalAddress }),
     namespace: 'default',
-    activities: { forgeflow: {}, egress: {}, ...createJobs(handlers) } as unknown as Activities,
+    activities: { egress: {}, ...createJobs(handlers) } as unknown as Activities,
     queues: [FORGEFLOW_QUEUE, GIT_QUEUE],
     egressConcurrency: 1,
     gitConcurrency: concurrency,
+    checksConcurrency: 1,
     graceMs: 500,
     workflows: { workflowBundle: { codePath: workflowBundle } },
   });

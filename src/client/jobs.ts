@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { nameSubjects } from '../database/job-subjects.ts';
 import { jobWorkflowId } from '../domain/job-id.ts';
-import { isJobKind, JOB_KINDS, type JobKind, type JobQueue } from '../domain/job-kinds.ts';
+import { isJobKind, JOB_KINDS, type JobKind, type JobQueue, type JobSubject } from '../domain/job-kinds.ts';
 import type { JobState } from '../domain/job-state.ts';
 import { type Job, parseJob } from '../domain/job.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
@@ -47,7 +47,16 @@ export interface JobFilter {
   limit?: number | undefined;
 }
 
-const PAYLOADS = { mergeRequest: { mergeRequestId: 'our id' }, repository: { repositoryId: 'our id' } };
+const OUR_ID = 'our id';
+const PAYLOADS: Record<JobSubject, Record<string, string>> = {
+  mergeRequest: { mergeRequestId: OUR_ID },
+  repository: { repositoryId: OUR_ID },
+  commit: { commitId: OUR_ID },
+  check: { checkId: OUR_ID },
+  coverage: { repositoryId: OUR_ID, sha: 'of the commit', report: OUR_ID },
+  user: { userId: OUR_ID },
+  group: { group: 'path in GitLab' },
+};
 
 /** What kinds there are. */
 export function jobKinds(): KindStatus[] {

@@ -8,7 +8,7 @@ import { SUBSCRIPTION_STATES, type SubscriptionState } from '../domain/subscript
 import { reach } from '../temporal/connection.ts';
 import type { QueueStatus } from '../temporal/queue-status.ts';
 import type { ScheduleStatus } from '../temporal/schedules.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE } from '../temporal/task-queues.ts';
+import { CHECKS_QUEUE, EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE } from '../temporal/task-queues.ts';
 import type { ClientContext } from './context.ts';
 import { type JobStatus, presentJob } from './jobs.ts';
 
@@ -114,6 +114,7 @@ async function readTemporal(temporal: Client): Promise<TemporalStatus | null> {
     describeQueue(temporal, EGRESS_QUEUE, 'activity'),
     describeQueue(temporal, GITLAB_QUEUE, 'activity'),
     describeQueue(temporal, GIT_QUEUE, 'activity'),
+    describeQueue(temporal, CHECKS_QUEUE, 'activity'),
   ]);
   return { queues, schedules, jobs: { active, dead: dead.map(presentJob) } };
 }

@@ -1,10 +1,14 @@
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely';
+import type { ChecksState, CheckState, CommitState } from '../domain/commit.ts';
+import type { ReportState } from '../domain/coverage-report.ts';
 import type { DeliveryState } from '../domain/delivery.ts';
 import type { AlertStatus, HookOutcome, HookState } from '../domain/hook-state.ts';
 import type { EndedEarly, OutcomeCounts } from '../domain/install-run.ts';
 import type { MergeRequestState } from '../domain/merge-request.ts';
 import type { MergeState } from '../domain/merge-state.ts';
+import type { Role } from '../domain/permissions.ts';
 import type { ReviewDecision } from '../domain/review-decision.ts';
+import type { ProblemLevel } from '../domain/sarif-log.ts';
 import type { StatusState } from '../domain/status-rollup.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 
@@ -27,6 +31,19 @@ export interface Tables {
   merge_requests: MergeRequestTable;
   job_events: JobEventTable;
   job_requests: JobRequestTable;
+  users: UserTable;
+  user_emails: UserEmailTable;
+  permissions: PermissionTable;
+  commits: CommitTable;
+  branches: BranchTable;
+  commit_statuses: CommitStatusTable;
+  checks: CheckTable;
+  problems: ProblemTable;
+  secrets: SecretTable;
+  coverage_reports: CoverageReportTable;
+  commit_coverage: CommitCoverageTable;
+  coverage_files: CoverageFileTable;
+  coverage_history: CoverageHistoryTable;
   search_indexes: SearchIndexTable;
   search_files: SearchFileTable;
   search_words: SearchWordsTable;
@@ -78,6 +95,10 @@ export interface GitlabGroupTable {
   id: GeneratedAlways<number>;
   gitlab_id: GitlabId;
   path: string;
+  /** When its repositories were last listed to the end, how many they were, and what had changed since the list before. */
+  listed_at: Date | null;
+  listed: number | null;
+  listing_changes: JSONColumnType<{ added: number; changed: number; gone: number } | null>;
   created_at: Created;
 }
 
@@ -101,6 +122,14 @@ export interface RepositoryTable {
   /** When its clone was last brought up to date, and what that takes on disk. */
   fetched_at: Date | null;
   clone_bytes: ColumnType<string | null, number | null, number | null>;
+  /** What its cloned commits take together, see `CommitTable`; null before it was first summed up. */
+  commits_size: ColumnType<string | null, number | null, number | null>;
+  /** SHA-256 of the token by which its CI sends coverage and uses the cache; null: it has none. */
+  token_hash: Buffer | null;
+  /** When its members were last read to the end. */
+  permissions_read_at: Date | null;
+  /** Since when GitLab does not show it any more. */
+  gone_at: Date | null;
 }
 
 /** Of tracked repositories. */
@@ -152,7 +181,7 @@ export interface JobEventTable {
 export interface JobRequestTable {
   id: GeneratedAlways<string>;
   kind: string;
-  payload: JSONColumnType<Record<string, number>>;
+  payload: JSONColumnType<Record<string, number | string>>;
   created_at: Created;
 }
 
@@ -286,4 +315,162 @@ export interface SearchWordsTable {
   kind: 'short' | 'long' | 'signs';
   words: string;
   files: Buffer;
+}
+
+/** Of GitLab; those that we have come across. */
+export interface UserTable {
+  id: GeneratedAlways<number>;
+  gitlab_id: GitlabId;
+  username: string;
+  name: string;
+  emails_read_at: Date | null;
+  permissions_read_at: Date | null;
+  created_at: Created;
+}
+
+/** Emails that users have proved to be theirs. */
+export interface UserEmailTable {
+  user_id: number;
+  /** By `emailKey`. */
+  email_key: string;
+}
+
+export interface PermissionTable {
+  repository_id: number;
+  user_id: number;
+  role: Role;
+}
+
+/** Of tracked repositories; those that were processed, or are to be. */
+export interface CommitTable {
+  id: GeneratedAlways<number>;
+  repository_id: number;
+  sha: string;
+  /** Whether it was cloned. */
+  state: Generated<CommitState>;
+  /** Why it was not, in a sentence. */
+  failure: string | null;
+  author_name: string | null;
+  /** As git has it. */
+  author_email: string | null;
+  /** By `emailKey`. */
+  author_email_key: string | null;
+  author_id: number | null;
+  authored_at: Date | null;
+  /** The first line of its message. */
+  title: string | null;
+  /** What the files of its tree take together, as a check finds them. */
+  size_bytes: ColumnType<string | null, number | null, number | null>;
+  checks_state: Generated<ChecksState>;
+  /** The manifest's fault, or another reason why no check was begun, in a sentence. */
+  checks_detail: string | null;
+  /** Grows with each time that its checks are begun. */
+  checks_run: Generated<number>;
+  created_at: Created;
+  processed_at: Date | null;
+}
+
+export interface BranchTable {
+  repository_id: number;
+  name: string;
+  head_sha: string;
+  /** Lines of the last head whose coverage is known, and which one that is. */
+  covered: number | null;
+  total: number | null;
+  coverage_sha: string | null;
+  updated_at: ColumnType<Date, Date | undefined, Date>;
+}
+
+/** What GitLab was last told of a commit. */
+export interface CommitStatusTable {
+  commit_id: number;
+  name: string;
+  state: string;
+  description: string;
+  posted_at: ColumnType<Date, Date | undefined, Date>;
+}
+
+/** Of the last run of each commit. */
+export interface CheckTable {
+  id: GeneratedAlways<number>;
+  commit_id: number;
+  /** By `checks_run` of the commit. */
+  run: number;
+  plugin: string;
+  state: Generated<CheckState>;
+  /** What was found, and how many more than are kept. */
+  problems: number | null;
+  omitted: number | null;
+  /** Why it failed: a sentence without its subject. */
+  reason: string | null;
+  /** The last that it printed where it failed. */
+  printed: string | null;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+export interface ProblemTable {
+  check_id: number;
+  number: number;
+  path: string | null;
+  line: number | null;
+  column: number | null;
+  rule_id: string | null;
+  level: ProblemLevel;
+  message: string;
+}
+
+/** What checks are given as files. */
+export interface SecretTable {
+  id: GeneratedAlways<number>;
+  /** Null: for all repositories; one of the repository's own of that name goes first. */
+  repository_id: number | null;
+  name: string;
+  value_sealed: Buffer;
+  updated_at: ColumnType<Date, Date | undefined, Date>;
+}
+
+/** Coverage reports as they came. */
+export interface CoverageReportTable {
+  id: GeneratedAlways<number>;
+  repository_id: number;
+  sha: string;
+  /** Compressed by gzip; null once it is over. */
+  content: Buffer | null;
+  /** Before it was compressed. */
+  size_bytes: number;
+  state: Generated<ReportState>;
+  problem: string | null;
+  received_at: Created;
+  finished_at: Date | null;
+}
+
+export interface CommitCoverageTable {
+  commit_id: number;
+  format: 'lcov' | 'cobertura';
+  covered: number;
+  total: number;
+  min_percent: number | null;
+  excluded_files: number;
+  is_enough: boolean;
+  description: string;
+  report_id: number;
+  processed_at: ColumnType<Date, Date | undefined, Date>;
+}
+
+export interface CoverageFileTable {
+  commit_id: number;
+  path: string;
+  covered: number;
+  total: number;
+}
+
+export interface CoverageHistoryTable {
+  id: GeneratedAlways<number>;
+  repository_id: number;
+  branch: string;
+  commit_id: number;
+  covered: number;
+  total: number;
+  at: Created;
 }

@@ -39,5 +39,10 @@ export function parseJob(kind: string, payload?: unknown): Job {
 
 /** What a job is about, as its dedupe key says it after the kind: `mr/7`. */
 function subjectOf(payload: JobPayload): string {
-  return 'mergeRequestId' in payload ? `mr/${payload.mergeRequestId}` : `repo/${payload.repositoryId}`;
+  if ('mergeRequestId' in payload) return `mr/${payload.mergeRequestId}`;
+  if ('commitId' in payload) return `commit/${payload.commitId}`;
+  if ('checkId' in payload) return `check/${payload.checkId}`;
+  if ('userId' in payload) return `user/${payload.userId}`;
+  if ('group' in payload) return `group/${payload.group}`;
+  return 'sha' in payload ? `repo/${payload.repositoryId}/${payload.sha}` : `repo/${payload.repositoryId}`;
 }

@@ -13,8 +13,8 @@ import { FORGEFLOW_QUEUE } from './task-queues.ts';
 export interface JobSubmission extends Pick<Job, 'kind' | 'payload'> {
   /** By `jobWorkflowId`. */
   jobId: string;
-  /** What it is about, for people: the repository's path, and of a merge request its number too. Null where it is unknown. */
-  subject: { repository: string; name: string } | null;
+  /** What it is about, for people, and the path of the repository that this belongs to. Null where it is unknown. */
+  subject: { repository: string | null; name: string } | null;
 }
 
 /**
@@ -43,7 +43,7 @@ async function start(client: Client, { kind, payload, jobId, subject }: JobSubmi
       memo: { payload },
       priority: { priorityKey: priority },
       staticSummary: subject === null ? description : `${subject.name}: ${description}`,
-      ...(subject !== null && { typedSearchAttributes: [{ key: repositoryKey, value: subject.repository }] }),
+      ...(subject?.repository && { typedSearchAttributes: [{ key: repositoryKey, value: subject.repository }] }),
     });
     return true;
   } catch (error) {

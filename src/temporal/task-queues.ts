@@ -7,5 +7,8 @@ export const GITLAB_QUEUE = 'gitlab';
 /** Clones, merges, indexing: few at a time. */
 export const GIT_QUEUE = 'git';
 
-export const TASK_QUEUES = [FORGEFLOW_QUEUE, EGRESS_QUEUE, GITLAB_QUEUE, GIT_QUEUE] as const;
+/** Plugins, on machines that may be there for nothing else. */
+export const CHECKS_QUEUE = 'checks';
+
+export const TASK_QUEUES = [FORGEFLOW_QUEUE, EGRESS_QUEUE, GITLAB_QUEUE, GIT_QUEUE, CHECKS_QUEUE] as const;
 export type TaskQueue = (typeof TASK_QUEUES)[number];

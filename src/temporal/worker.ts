@@ -7,7 +7,7 @@ import {
 } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import type { Logger } from '../logging.ts';
-import { EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE, type TaskQueue } from './task-queues.ts';
+import { CHECKS_QUEUE, EGRESS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE, type TaskQueue } from './task-queues.ts';
 import { workflowSource } from './workflow-source.ts';
 
 /** Sets up what all workers of this process share. Before anything else of Temporal's, and once. */
@@ -39,6 +39,8 @@ export interface WorkersOptions {
   egressConcurrency: number;
   /** Jobs with a clone in hand at once. */
   gitConcurrency: number;
+  /** Checks that run at once. */
+  checksConcurrency: number;
   /** How long a shutdown waits for attempts in flight, in ms. */
   graceMs: number;
   /** Where the workflows' code comes from, if not from {@link workflowSource}. */
@@ -54,6 +56,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     queues,
     egressConcurrency,
     gitConcurrency,
+    checksConcurrency,
     graceMs,
     workflows = workflowSource(),
   } = options;
@@ -74,6 +77,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     // The installer bounds its requests itself, and jobs make few.
     [GITLAB_QUEUE]: { activities: activities.gitlab, maxConcurrentActivityTaskExecutions: 10 },
     [GIT_QUEUE]: { activities: activities.git, maxConcurrentActivityTaskExecutions: gitConcurrency },
+    [CHECKS_QUEUE]: { activities: activities.checks, maxConcurrentActivityTaskExecutions: checksConcurrency },
   };
   return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
 }

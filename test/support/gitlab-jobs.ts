@@ -47,7 +47,10 @@ export async function startGitlabJobs({
     };
   };
   let worker = start();
-  const whole = ({ signal = new AbortController().signal }: Partial<JobContext> = {}): JobContext => ({ signal });
+  const whole = ({ signal = new AbortController().signal }: Partial<JobContext> = {}): JobContext => ({
+    signal,
+    now: Date.now(),
+  });
   return {
     gitlab,
     db,

@@ -33,10 +33,11 @@ export async function startJobWorkers(
   const workers = await createWorkers({
     connection,
     namespace,
-    activities: { forgeflow: {}, egress: {}, ...createJobs(handlers) } as unknown as Activities,
+    activities: { egress: {}, ...createJobs(handlers) } as unknown as Activities,
     queues: [FORGEFLOW_QUEUE, GIT_QUEUE, GITLAB_QUEUE],
     egressConcurrency: 1,
     gitConcurrency,
+    checksConcurrency: 1,
     graceMs,
     workflows: { workflowBundle: { codePath: workflowBundle } },
   });
@@ -52,5 +53,6 @@ export async function startJobWorkers(
 
 /** Our id of what a job is about. */
 export function subjectOf(payload: JobPayload): number {
-  return 'mergeRequestId' in payload ? payload.mergeRequestId : payload.repositoryId;
+  const id: unknown = Object.values(payload).find((value) => typeof value === 'number');
+  return Number(id);
 }

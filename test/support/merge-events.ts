@@ -32,5 +32,5 @@ export async function readEvents(db: ForgeflowDatabase, logger = recordingLogger
 /** The jobs that were asked for and are not submitted yet: the kind, and our id of what it is about. */
 export async function askedFor(db: ForgeflowDatabase): Promise<{ kind: string; id: number }[]> {
   const rows = await db.selectFrom('job_requests').select(['kind', 'payload']).orderBy('id').execute();
-  return rows.map(({ kind, payload }) => ({ kind, id: Object.values(payload)[0]! }));
+  return rows.map(({ kind, payload }) => ({ kind, id: Number(Object.values(payload)[0]) }));
 }

@@ -84,7 +84,7 @@ export async function startMergeWorld(settings: Record<string, string> = {}): Pr
     },
     async compute(mergeRequestId, clones = world.clones) {
       const { signal } = new AbortController();
-      return createMergeability({ db, clones }).recompute_mergeability({ mergeRequestId }, { signal });
+      return createMergeability({ db, clones }).recompute_mergeability({ mergeRequestId }, { signal, now: Date.now() });
     },
     async known({ project, iid }) {
       return (await findMergeRequestByIid(db, { gitlabProjectId: project.id, iid }))!;

@@ -59,7 +59,7 @@ export async function startSearchWorld(): Promise<SearchWorld> {
         id,
         repository,
         reindex: ({ id: other = id, signal = new AbortController().signal } = {}) =>
-          job.reindex_search({ repositoryId: other }, { signal }),
+          job.reindex_search({ repositoryId: other }, { signal, now: Date.now() }),
       };
     },
     search: (query, { repositoryId, limit = 20 } = {}) =>

@@ -4,7 +4,7 @@ import { JOB_KINDS, type JobKind } from '../../src/domain/job-kinds.ts';
 import type { RunningWorkers } from '../../src/temporal/worker.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { DONE, gate, type JobHandle, jobScript } from '../support/job-script.ts';
-import { startJobWorkers } from '../support/job-workers.ts';
+import { startJobWorkers, subjectOf } from '../support/job-workers.ts';
 
 const GIT_CONCURRENCY = 2;
 
@@ -37,7 +37,7 @@ test('J5: so many jobs with a clone at once as GIT_CONCURRENCY says; others are 
   let most = 0;
   const slow = Array.from({ length: 5 }, () =>
     script.subject(async ({ payload }) => {
-      begun.push('repositoryId' in payload ? payload.repositoryId : payload.mergeRequestId);
+      begun.push(subjectOf(payload));
       most = Math.max(most, (active += 1));
       await opened;
       active -= 1;
