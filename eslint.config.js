@@ -42,6 +42,7 @@ const rooms = {
     ...floor1,
     'activities',
     'src/bus/outbox.ts',
+    'src/coverage',
     'src/database',
     'src/egress',
     'src/secrets',
@@ -50,7 +51,16 @@ const rooms = {
   ],
   'src/index.ts': [...floor1, 'src/bus/outbox.ts', 'src/client'],
   'src/metrics': [...domain, 'src/database', 'src/deadline.ts'],
-  'src/ingress': [...floor1, 'src/bus/outbox.ts', 'src/database', 'src/deadline.ts', 'src/logging.ts', 'src/metrics'],
+  'src/ingress': [
+    ...floor1,
+    'src/bus/outbox.ts',
+    'src/cache',
+    'src/coverage',
+    'src/database',
+    'src/deadline.ts',
+    'src/logging.ts',
+    'src/metrics',
+  ],
   'src/dev': [
     ...floor1,
     'src/database',
@@ -63,6 +73,7 @@ const rooms = {
   'src/worker.ts': [
     ...floor1,
     'src/bus',
+    'src/cache',
     'src/database',
     'src/egress',
     'src/free-port.ts',

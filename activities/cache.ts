@@ -13,7 +13,10 @@ export interface CacheEvictionDependencies {
 
 export function createCacheEviction(_dependencies: CacheEvictionDependencies) {
   return {
-    async requestCacheEviction(_payload: JobPayload<'requestCacheEviction'>, _context: JobContext): Promise<JobOutcome> {
+    async requestCacheEviction(
+      _payload: JobPayload<'requestCacheEviction'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('requestCacheEviction is not built yet'));
     },
   };

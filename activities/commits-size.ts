@@ -9,7 +9,10 @@ export interface CommitsSizeDependencies {
 
 export function createCommitsSize(_dependencies: CommitsSizeDependencies) {
   return {
-    async computeRepositoryCommitsSize(_payload: JobPayload<'computeRepositoryCommitsSize'>, _context: JobContext): Promise<JobOutcome> {
+    async computeRepositoryCommitsSize(
+      _payload: JobPayload<'computeRepositoryCommitsSize'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('computeRepositoryCommitsSize is not built yet'));
     },
   };

@@ -13,7 +13,10 @@ export interface CommitsDependencies {
 
 export function createCommits(_dependencies: CommitsDependencies) {
   return {
-    async initializeRepository(_payload: JobPayload<'initializeRepository'>, _context: JobContext): Promise<JobOutcome> {
+    async initializeRepository(
+      _payload: JobPayload<'initializeRepository'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('initializeRepository is not built yet'));
     },
 

@@ -51,7 +51,8 @@ async function runJob(kind: JobKind, handle: AnyHandler, given: unknown): Promis
   } catch (error) {
     if (context.cancellationDetails?.cancelRequested) throw signal.reason as Error;
     // A worker that stops leaves its job to another: that is no failed attempt of the job's, however often it happens.
-    if (context.cancellationDetails?.workerShutdown) return { postponedUntil: new Date().toISOString(), reason: 'its worker was stopped' };
+    if (context.cancellationDetails?.workerShutdown)
+      return { postponedUntil: new Date().toISOString(), reason: 'its worker was stopped' };
     throw jobFailure(error, context.info.attempt);
   } finally {
     clearInterval(pulse);

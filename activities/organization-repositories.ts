@@ -11,7 +11,10 @@ export interface OrganizationRepositoriesDependencies {
 
 export function createOrganizationRepositories(_dependencies: OrganizationRepositoriesDependencies) {
   return {
-    async updateOrganizationRepositories(_payload: JobPayload<'updateOrganizationRepositories'>, _context: JobContext): Promise<JobOutcome> {
+    async updateOrganizationRepositories(
+      _payload: JobPayload<'updateOrganizationRepositories'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('updateOrganizationRepositories is not built yet'));
     },
   };

@@ -11,11 +11,17 @@ export interface PermissionsDependencies {
 
 export function createPermissions(_dependencies: PermissionsDependencies) {
   return {
-    async updateRepositoryPermissions(_payload: JobPayload<'updateRepositoryPermissions'>, _context: JobContext): Promise<JobOutcome> {
+    async updateRepositoryPermissions(
+      _payload: JobPayload<'updateRepositoryPermissions'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('updateRepositoryPermissions is not built yet'));
     },
 
-    async updateUserPermissions(_payload: JobPayload<'updateUserPermissions'>, _context: JobContext): Promise<JobOutcome> {
+    async updateUserPermissions(
+      _payload: JobPayload<'updateUserPermissions'>,
+      _context: JobContext,
+    ): Promise<JobOutcome> {
       return Promise.reject(permanentFailure('updateUserPermissions is not built yet'));
     },
   };

@@ -82,7 +82,10 @@ export async function openIndexer(db: ForgeflowDatabase, clone: Clone, path: str
       await runIn(clone, ['update-ref', 'refs/heads/main', commit]);
     },
     async reindex() {
-      const { files, read } = await search.reindex_search({ repositoryId }, { signal: new AbortController().signal, now: Date.now() });
+      const { files, read } = await search.reindex_search(
+        { repositoryId },
+        { signal: new AbortController().signal, now: Date.now() },
+      );
       return { files: Number(files), read: Number(read) };
     },
     async reset() {

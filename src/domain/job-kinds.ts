@@ -95,7 +95,7 @@ export const JOB_KINDS = {
     priority: 2,
   },
   updateCommitsAuthor: {
-    description: "The commits of a user, by the emails that are theirs",
+    description: 'The commits of a user, by the emails that are theirs',
     queue: 'gitlab',
     about: 'user',
     priority: 4,

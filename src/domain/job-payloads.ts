@@ -10,7 +10,9 @@ const group = z
   .string()
   .max(200, 'it has more than 200 characters')
   .regex(/^[^\s/?#'"`\\]+(\/[^\s/?#'"`\\]+)*$/, 'it is not the path of a group (acme/backend)');
-const sha = z.string().regex(/^(?!0+$)(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'it is not the whole id of a commit, in small letters');
+const sha = z
+  .string()
+  .regex(/^(?!0+$)(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'it is not the whole id of a commit, in small letters');
 
 const id = z.number().min(1, PROBLEM).max(LARGEST_ID, PROBLEM).int();
 

@@ -5,6 +5,7 @@ import { isJobKind, JOB_KINDS, type JobKind } from '../../src/domain/job-kinds.t
 import { Refusal } from '../../src/domain/refusal.ts';
 import { refusalOf } from '../support/refusal-of.ts';
 
+const SHA = 'c0ffee00'.repeat(5);
 const KINDS = Object.keys(JOB_KINDS) as JobKind[];
 
 describe('the registry', () => {
@@ -14,11 +15,23 @@ describe('the registry', () => {
       'recompute_review_decision',
       'reindex_search',
       'sync_merge_requests',
+      'initializeRepository',
+      'processCommit',
+      'runCheck',
+      'postCommitStatuses',
+      'computeRepositoryCommitsSize',
+      'processCoverage',
+      'requestCacheEviction',
+      'destroyRepository',
+      'updateCommitsAuthor',
+      'updateOrganizationRepositories',
+      'updateRepositoryPermissions',
+      'updateUserPermissions',
     ]);
     for (const kind of KINDS) {
-      expect(kind).toMatch(/^[a-z]+(_[a-z]+)*$/);
+      expect(kind).toMatch(/^[a-z]+((_[a-z]+)+|([A-Z][a-z]+)+)$/); // as the specification of each has it
       expect(JOB_KINDS[kind].description).toMatch(/^[A-Z].*[^.]$/);
-      expect(['git', 'gitlab']).toContain(JOB_KINDS[kind].queue);
+      expect(['forgeflow', 'git', 'gitlab', 'checks']).toContain(JOB_KINDS[kind].queue);
       // The ids of other workflows begin with these.
       expect(['delivery', 'test']).not.toContain(kind);
     }
@@ -35,13 +48,11 @@ describe('the registry', () => {
     expect(isJobKind(kind)).toBe(false);
     const { message, field } = refusalOf(() => parseJob(kind, {}));
     expect(field).toBe('kind');
-    expect(message).toBe(
-      `kind: there is no ${JSON.stringify(kind)}; there are recompute_mergeability, recompute_review_decision, reindex_search, sync_merge_requests`,
-    );
+    expect(message).toBe(`kind: there is no ${JSON.stringify(kind)}; there are ${KINDS.join(', ')}`);
   });
 
   test('J3: an endless kind does not make an endless sentence', () => {
-    expect(refusalOf(() => parseJob('x'.repeat(1_000_000), {})).message.length).toBeLessThan(250);
+    expect(refusalOf(() => parseJob('x'.repeat(1_000_000), {})).message.length).toBeLessThan(500);
   });
 });
 
@@ -51,6 +62,11 @@ describe('payloads', () => {
     ['recompute_review_decision', { mergeRequestId: 7 }, 'recompute_review_decision/mr/7'],
     ['reindex_search', { repositoryId: 12 }, 'reindex_search/repo/12'],
     ['reindex_search', { repositoryId: 2_147_483_647 }, 'reindex_search/repo/2147483647'],
+    ['processCommit', { commitId: 3 }, 'processCommit/commit/3'],
+    ['runCheck', { checkId: 4 }, 'runCheck/check/4'],
+    ['updateUserPermissions', { userId: 5 }, 'updateUserPermissions/user/5'],
+    ['updateOrganizationRepositories', { group: 'acme/web' }, 'updateOrganizationRepositories/group/acme/web'],
+    ['processCoverage', { repositoryId: 1, sha: SHA, report: 2 }, `processCoverage/repo/1/${SHA}`],
   ])('J1: %s %j has the key %s', (kind, payload, dedupeKey) => {
     expect(parseJob(kind, payload)).toEqual({ kind, payload, dedupeKey });
   });
@@ -59,6 +75,7 @@ describe('payloads', () => {
     expect(refusalOf(() => parseJob('reindex_search', payload)).message).toBe('repositoryId: it is missing');
   });
 
+  const NO_SHA = 'it is not the whole id of a commit, in small letters';
   const notAnId = 'it is not a whole number from 1 to 2147483647';
   test.each([
     ['reindex_search', { repositoryId: undefined }, 'repositoryId', 'it is missing'],
@@ -73,6 +90,10 @@ describe('payloads', () => {
     ['reindex_search', { mergeRequestId: 12 }, 'repositoryId', 'it is missing'],
     ['reindex_search', { repositoryId: 12, force: true }, 'force', 'there is no such field'],
     ['recompute_mergeability', { mergerequestid: 12 }, 'mergeRequestId', 'it is missing'],
+    ['processCoverage', { repositoryId: 1, sha: '0'.repeat(40), report: 2 }, 'sha', NO_SHA],
+    ['processCoverage', { repositoryId: 1, sha: 'c0ffee', report: 2 }, 'sha', NO_SHA],
+    ['updateOrganizationRepositories', { group: '' }, 'group', 'it is not the path of a group (acme/backend)'],
+    ['updateOrganizationRepositories', { group: 'a"b' }, 'group', 'it is not the path of a group (acme/backend)'],
     ['recompute_mergeability', { repositoryId: 12, mergeRequestId: 1 }, 'repositoryId', 'there is no such field'],
     ['recompute_mergeability', [], 'payload', 'it is not a JSON object'],
     ['recompute_mergeability', 'mergeRequestId', 'payload', 'it is not a JSON object'],

@@ -156,7 +156,9 @@ async function coverage(db: AnyDatabase): Promise<void> {
   // They are compressed before they come here.
   await sql`alter table coverage_reports alter column content set storage external`.execute(db);
   await sql`create index coverage_reports_newest on coverage_reports (repository_id, id desc)`.execute(db);
-  await sql`create index coverage_reports_held on coverage_reports (repository_id, sha) where state = 'held'`.execute(db);
+  await sql`create index coverage_reports_held on coverage_reports (repository_id, sha) where state = 'held'`.execute(
+    db,
+  );
   await sql`
     create table commit_coverage (
       commit_id integer primary key references commits on delete cascade,
@@ -212,7 +214,9 @@ async function repositories(db: AnyDatabase): Promise<void> {
 }
 
 export async function down(db: AnyDatabase): Promise<void> {
-  await sql`alter table gitlab_groups drop column listed_at, drop column listed, drop column listing_changes`.execute(db);
+  await sql`alter table gitlab_groups drop column listed_at, drop column listed, drop column listing_changes`.execute(
+    db,
+  );
   await sql`
     alter table repositories
       drop column commits_size, drop column token_hash, drop column permissions_read_at, drop column gone_at
