@@ -40,6 +40,19 @@ export async function* treeEntries(clone: Clone, commit: string, { sizes = true 
 }
 
 /**
+ * What a commit's tree has by that name beside its folders; null where there is nothing. A folder has no size, as a submodule.
+ * @throws GitError `not_found` where the commit is not there
+ */
+export async function rootEntry(clone: Clone, commit: string, name: string): Promise<TreeEntry | null> {
+  const args = ['ls-tree', '-z', '--long', '--full-tree', commit, name];
+  const found = records(clone, [commit], args, async function* (parts) {
+    for await (const record of parts) yield treeEntry(record);
+  });
+  for await (const entry of found) return entry;
+  return null;
+}
+
+/**
  * What differs between the trees of two commits, whatever lies between them; a file that moved is gone from one path
  * and new at another.
  * @throws GitError `not_found` where one of them is not there (any more)
