@@ -28,6 +28,8 @@ export interface IngressOptions {
   bodyLimit?: number;
 }
 
+/** A repository is named by its path in one piece of an address, and those can be long. */
+const LONGEST_PARAMETER = 1_000;
 /** What `topic`, `id` and white space may take in an envelope, in bytes. */
 const ENVELOPE_SIZE = 16 * 1024;
 
@@ -42,6 +44,7 @@ export function createIngress({
   const app = fastify({
     requestTimeout: 30_000, // the whole of a request; without it, a slow sender holds a connection for ever
     return503OnClosing: false, // a request that is here when we are asked to stop is still done
+    routerOptions: { maxParamLength: LONGEST_PARAMETER },
     clientErrorHandler: refuseUnreadable(logger),
     frameworkErrors: refuseMalformedAddress(logger),
   });

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Publication } from '../bus/outbox.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { invalid } from '../domain/refusal.ts';
@@ -7,7 +7,7 @@ import { readJsonObject } from './json-body.ts';
 import { membersOf } from './json-members.ts';
 import { Problem } from './problem.ts';
 import { store } from './store.ts';
-import { isSameToken } from './tokens.ts';
+import { bearerOf, isSameToken } from './tokens.ts';
 
 export interface EventsOptions {
   db: ForgeflowDatabase;
@@ -20,7 +20,7 @@ export function addEvents(app: FastifyInstance, { db, token, bodyLimit }: Events
   app.post('/events', {
     bodyLimit,
     onRequest(request, _reply, done) {
-      const given = bearerOf(request);
+      const given = bearerOf(request.headers);
       if (given !== undefined && isSameToken(given, token)) done();
       else done(unauthorized());
     },
@@ -30,10 +30,6 @@ export function addEvents(app: FastifyInstance, { db, token, bodyLimit }: Events
       return reply.code(202).send(event);
     },
   });
-}
-
-function bearerOf({ headers }: FastifyRequest): string | undefined {
-  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
 }
 
 function unauthorized(): Problem {
