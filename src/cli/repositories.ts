@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
-import type { MergeRequestStatus, Repository, RepositoryWithMergeRequests } from '../client/repositories.ts';
+import type { Repository } from '../client/repositories.ts';
 import { addCommand, type CommonOptions, withClient } from './command.ts';
-import { fields, print, size, state, table, time } from './output.ts';
+import { print, size, table, time } from './output.ts';
+import { covered, head, index, repositoryScreen } from './repository-screen.ts';
 
 export function addRepositoryCommands(program: Command): void {
   const noun = program.command('repositories').description('those that are cloned, indexed and looked after');
@@ -23,9 +24,9 @@ export function addRepositoryCommands(program: Command): void {
     print(await withClient((client) => client.repositories.list()), options, renderList);
   });
 
-  addCommand(noun, 'show <path>', 'one repository with its open merge requests').action(
+  addCommand(noun, 'show <path>', 'one repository: branches, checks, coverage, members, merge requests').action(
     async (path: string, options: CommonOptions) => {
-      print(await withClient((client) => client.repositories.show(path)), options, renderOne);
+      print(await withClient((client) => client.repositories.show(path)), options, repositoryScreen);
     },
   );
 
@@ -46,75 +47,18 @@ function approvals(text: string): number | 'gitlab' {
 
 function renderList(repositories: Repository[]): string {
   return table(
-    ['REPOSITORY', 'ID', 'HEAD', 'SIZE', 'INDEX', 'OPEN', 'FETCHED'],
+    ['REPOSITORY', 'ID', 'HEAD', 'SIZE', 'COVERAGE', 'INDEX', 'MEMBERS', 'OPEN', 'FETCHED'],
     repositories.map((repository) => [
       repository.path,
       String(repository.id),
       head(repository),
       size(repository.cloneBytes),
+      covered(repository.coverage),
       index(repository),
+      repository.permissionsReadAt === null ? pc.yellow('not read yet') : String(repository.members),
       String(repository.openMergeRequests),
       time(repository.fetchedAt),
     ]),
     'No repositories are tracked; "forgeflow repositories add group/project" tracks one.',
   );
-}
-
-function renderOne(repository: RepositoryWithMergeRequests): string {
-  const { path, id, gitlabId, trackedAt, requiredApprovals, cloneBytes, fetchedAt, mergeRequests } = repository;
-  return [
-    pc.bold(path),
-    fields([
-      ['id', `${id} (in GitLab ${gitlabId})`],
-      ['tracked', time(trackedAt)],
-      ['head', head(repository)],
-      ['clone', `${size(cloneBytes)}, brought up to date ${time(fetchedAt)}`],
-      ['index', indexInFull(repository)],
-      ['approvals', requiredApprovals === null ? "as GitLab's rules say" : `${requiredApprovals} required`],
-    ]),
-    table(
-      ['MERGE REQUEST', 'TITLE', 'INTO', 'STATE', 'AHEAD', 'BEHIND', 'CHANGES', 'REVIEWS', 'CHECKS'],
-      mergeRequests.map((one) => [
-        `!${one.iid} (${one.id})`,
-        one.title.length > TITLE_SHOWN ? `${one.title.slice(0, TITLE_SHOWN - 1)}…` : one.title,
-        one.targetBranch,
-        state(one.mergeState),
-        count(one.ahead),
-        count(one.behind),
-        changes(one),
-        state(one.reviewDecision ?? '–'),
-        state(one.statuses ?? '–'),
-      ]),
-      'No open merge requests.',
-    ),
-  ].join('\n\n');
-}
-
-const TITLE_SHOWN = 40;
-const SHA_SHOWN = 10;
-
-function head({ defaultBranch, headSha }: Repository): string {
-  if (defaultBranch === null) return pc.dim('–');
-  return headSha === null ? defaultBranch : `${defaultBranch} ${pc.dim(headSha.slice(0, SHA_SHOWN))}`;
-}
-
-function index({ index: its, headSha }: Repository): string {
-  if (its === null) return pc.yellow('none yet');
-  const files = `${its.files} files${its.truncated ? ' (truncated)' : ''}`;
-  return its.commit === headSha ? files : `${files} ${pc.yellow('behind')}`;
-}
-
-function indexInFull(repository: Repository): string {
-  const { index: its } = repository;
-  if (its === null) return index(repository);
-  return `${index(repository)}, of ${its.commit?.slice(0, SHA_SHOWN) ?? 'no commit'}, made ${time(its.indexedAt)}`;
-}
-
-function count(value: number | null): string {
-  return value === null ? pc.dim('–') : String(value);
-}
-
-function changes({ changedFiles, additions, deletions }: MergeRequestStatus): string {
-  if (changedFiles === null) return pc.dim('–');
-  return `${changedFiles} ${changedFiles === 1 ? 'file' : 'files'} ${pc.green(`+${additions ?? 0}`)} ${pc.red(`-${deletions ?? 0}`)}`;
 }

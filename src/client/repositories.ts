@@ -1,12 +1,14 @@
 import { listMergeRequests } from '../database/merge-requests.ts';
 import type { MergeRequestRecord } from '../database/merge-request-records.ts';
 import { readOverview, type RepositoryOverview } from '../database/repository-overview.ts';
+import { readUpkeep } from '../database/repository-upkeep.ts';
 import type { MergeState } from '../domain/merge-state.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import type { ReviewDecision } from '../domain/review-decision.ts';
 import type { StatusState } from '../domain/status-rollup.ts';
 import { reach } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
+import { type CoverageTotals, presentDetails, type RepositoryDetails, totals } from './repository-details.ts';
 
 /** A tracked repository. Times are ISO 8601, absent is null. */
 export interface Repository {
@@ -24,6 +26,13 @@ export interface Repository {
   cloneBytes: number | null;
   fetchedAt: string | null;
   openMergeRequests: number;
+  /** What its commits take together, each with all its files; null before it was first summed up. */
+  commitsSize: number | null;
+  /** Of the default branch, and the commit that it is of. */
+  coverage: (CoverageTotals & { sha: string | null }) | null;
+  /** Users who may see it, and when GitLab's list of them was last read. */
+  members: number;
+  permissionsReadAt: string | null;
   /** The code search index; null before it was first made. */
   index: { commit: string | null; indexedAt: string; files: number; truncated: boolean } | null;
 }
@@ -52,7 +61,7 @@ export interface MergeRequestStatus {
   statuses: StatusState | null;
 }
 
-export interface RepositoryWithMergeRequests extends Repository {
+export interface RepositoryWithMergeRequests extends Repository, RepositoryDetails {
   /** The newest 100 that are open. */
   mergeRequests: MergeRequestStatus[];
 }
@@ -102,12 +111,11 @@ export class Repositories {
   async show(path: string): Promise<RepositoryWithMergeRequests> {
     const { db } = this.#context;
     const found = await this.#find(path);
-    const mergeRequests = await listMergeRequests(db, {
-      repositoryId: found.id,
-      onlyOpen: true,
-      limit: MERGE_REQUESTS_SHOWN,
-    });
-    return { ...present(found), mergeRequests: mergeRequests.map(presentMergeRequest) };
+    const [upkeep, mergeRequests] = await Promise.all([
+      readUpkeep(db, found.id),
+      listMergeRequests(db, { repositoryId: found.id, onlyOpen: true, limit: MERGE_REQUESTS_SHOWN }),
+    ]);
+    return { ...present(found), ...presentDetails(upkeep), mergeRequests: mergeRequests.map(presentMergeRequest) };
   }
 
   /**
@@ -145,9 +153,12 @@ function checkApprovals(count: number | null | undefined): void {
 }
 
 function present(found: RepositoryOverview): Repository {
-  const { indexedAt, indexedCommit, indexedFiles, isIndexTruncated, trackedAt, fetchedAt, ...rest } = found;
+  const { indexedAt, indexedCommit, indexedFiles, isIndexTruncated, trackedAt, fetchedAt, ...others } = found;
+  const { covered, total, coverageSha, permissionsReadAt, ...rest } = others;
   return {
     ...rest,
+    coverage: covered === null || total === null ? null : { ...totals({ covered, total }), sha: coverageSha },
+    permissionsReadAt: permissionsReadAt?.toISOString() ?? null,
     trackedAt: trackedAt.toISOString(),
     fetchedAt: fetchedAt?.toISOString() ?? null,
     index:
