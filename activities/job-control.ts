@@ -1,9 +1,21 @@
-/** Jobs as one job has others in hand, by their ids. */
+/** Jobs as one job has others in hand. */
 export interface JobControl {
-  /** Cancels a job and waits until it is over; nothing happens where none is active. @returns whether one was */
-  cancel(jobId: string): Promise<boolean>;
-  /** The same for all jobs that are about a repository, or about something in it. @param except ids of jobs to be left alone */
-  cancelAllOf(repository: { id: number; path: string }, except: readonly string[]): Promise<number>;
-  /** Takes what Temporal keeps of jobs of that repository that are over. */
-  forgetAllOf(repository: { id: number; path: string }, except: readonly string[]): Promise<number>;
+  /**
+   * Cancels a job and waits until it is over; nothing happens where none is active.
+   * @param jobId by `jobWorkflowId`
+   * @returns whether one was active
+   * @throws the signal's reason; Error where it does not end
+   */
+  cancel(jobId: string, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * The same for all jobs that are about a repository, or about something in it, until there are none. Those that destroy it
+   * are left alone: two of them would end each other.
+   * @returns how many there were
+   */
+  cancelAllOf(repositoryId: number, signal?: AbortSignal): Promise<number>;
+  /**
+   * Takes what Temporal keeps of these jobs, until it keeps nothing; of those that have destroyed the repository it does.
+   * @returns how many executions that were
+   */
+  forgetAllOf(repositoryId: number, signal?: AbortSignal): Promise<number>;
 }

@@ -6,6 +6,8 @@ export const subscriptionKey = defineSearchAttributeKey('forgeflowSubscription',
 export const topicKey = defineSearchAttributeKey('forgeflowTopic', SearchAttributeType.KEYWORD);
 /** The repository's path in GitLab. */
 export const repositoryKey = defineSearchAttributeKey('forgeflowRepository', SearchAttributeType.KEYWORD);
+/** Our id of the repository that a job belongs to. It stays when the repository is renamed, and no other one ever has it. */
+export const repositoryIdKey = defineSearchAttributeKey('forgeflowRepositoryId', SearchAttributeType.KEYWORD);
 /**
  * Where it stands. A run of the installer: `running`, `done`, `rate_limited`, `invalid_credentials` or `failed`. A delivery:
  * `pending`, `delivered`, `failed` or `cancelled`.
@@ -16,4 +18,4 @@ export const repositoryKey = defineSearchAttributeKey('forgeflowRepository', Sea
  */
 export const stateKey = defineSearchAttributeKey('forgeflowState', SearchAttributeType.KEYWORD);
 
-export const SEARCH_ATTRIBUTES = [subscriptionKey, topicKey, repositoryKey, stateKey];
+export const SEARCH_ATTRIBUTES = [subscriptionKey, topicKey, repositoryKey, repositoryIdKey, stateKey];

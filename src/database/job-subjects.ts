@@ -4,8 +4,8 @@ import type { Database } from './connection.ts';
 
 /** What a job is about, for people. */
 export interface SubjectName {
-  /** Its path in GitLab; null for what belongs to none. */
-  repository: string | null;
+  /** Our id of it, and its path in GitLab; null for what belongs to none. */
+  repository: { id: number; path: string } | null;
   /** The path, and what of it: a merge request `acme/shop!12`, a commit `acme/shop@0150dd59`; or a user `@ada`, a group. */
   name: string;
 }
@@ -15,7 +15,7 @@ export async function nameSubjects(db: Database, payloads: readonly JobPayload[]
   if (payloads.length === 0) return [];
   const idsOf = (field: string) => payloads.map((payload) => numberOf(payload, field));
   const { rows } = await sql<Row>`
-    select repositories.path, merge_requests.iid, coalesce(commits.sha, given.sha) as sha, checks.plugin, users.username
+    select repositories.id, repositories.path, merge_requests.iid, coalesce(commits.sha, given.sha) as sha, checks.plugin, users.username
     from unnest(
       ${idsOf('mergeRequestId')}::int[], ${idsOf('repositoryId')}::int[], ${idsOf('commitId')}::int[], ${idsOf('checkId')}::int[],
       ${idsOf('userId')}::int[], ${payloads.map((payload) => ('sha' in payload ? payload.sha : null))}::text[]
@@ -32,6 +32,7 @@ export async function nameSubjects(db: Database, payloads: readonly JobPayload[]
 }
 
 interface Row {
+  id: number | null;
   path: string | null;
   iid: number | null;
   sha: string | null;
@@ -41,14 +42,15 @@ interface Row {
 
 const SHOWN_SHA = 8;
 
-function nameOf({ path, iid, sha, plugin, username }: Row, payload: JobPayload | undefined): SubjectName | null {
+function nameOf({ id, path, iid, sha, plugin, username }: Row, payload: JobPayload | undefined): SubjectName | null {
   if (payload !== undefined && 'group' in payload) return { repository: null, name: payload.group };
   if (username !== null) return { repository: null, name: `@${username}` };
-  if (path === null) return null;
-  if (iid !== null) return { repository: path, name: `${path}!${iid}` };
-  if (sha === null) return { repository: path, name: path };
+  if (id === null || path === null) return null;
+  const repository = { id, path };
+  if (iid !== null) return { repository, name: `${path}!${iid}` };
+  if (sha === null) return { repository, name: path };
   const commit = `${path}@${sha.slice(0, SHOWN_SHA)}`;
-  return { repository: path, name: plugin === null ? commit : `${commit} ${plugin}` };
+  return { repository, name: plugin === null ? commit : `${commit} ${plugin}` };
 }
 
 function numberOf(payload: JobPayload, field: string): number | null {

@@ -5,7 +5,7 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { jobAskedSignal } from '../../workflows/messages.ts';
-import { repositoryKey } from '../../workflows/search-attributes.ts';
+import { repositoryIdKey, repositoryKey } from '../../workflows/search-attributes.ts';
 import type { Job } from '../domain/job.ts';
 import { JOB_KINDS } from '../domain/job-kinds.ts';
 import { FORGEFLOW_QUEUE } from './task-queues.ts';
@@ -13,8 +13,8 @@ import { FORGEFLOW_QUEUE } from './task-queues.ts';
 export interface JobSubmission extends Pick<Job, 'kind' | 'payload'> {
   /** By `jobWorkflowId`. */
   jobId: string;
-  /** What it is about, for people, and the path of the repository that this belongs to. Null where it is unknown. */
-  subject: { repository: string | null; name: string } | null;
+  /** What it is about, for people, and the repository that this belongs to. Null where it is unknown. */
+  subject: { repository: { id: number; path: string } | null; name: string } | null;
 }
 
 /**
@@ -43,7 +43,12 @@ async function start(client: Client, { kind, payload, jobId, subject }: JobSubmi
       memo: { payload },
       priority: { priorityKey: priority },
       staticSummary: subject === null ? description : `${subject.name}: ${description}`,
-      ...(subject?.repository && { typedSearchAttributes: [{ key: repositoryKey, value: subject.repository }] }),
+      ...(subject?.repository && {
+        typedSearchAttributes: [
+          { key: repositoryKey, value: subject.repository.path },
+          { key: repositoryIdKey, value: String(subject.repository.id) },
+        ],
+      }),
     });
     return true;
   } catch (error) {
