@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { addCommitCommands } from './commits.ts';
 import { addDeliveryCommands } from './deliveries.ts';
 import { addDevCommand } from './dev.ts';
 import { explain } from './errors.ts';
@@ -31,6 +32,7 @@ addPublishCommand(program);
 addDeliveryCommands(program);
 addGitlabCommands(program);
 addRepositoryCommands(program);
+addCommitCommands(program);
 addJobCommands(program);
 addSearchCommand(program);
 addScheduleCommands(program);

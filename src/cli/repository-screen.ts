@@ -27,7 +27,11 @@ export function repositoryScreen(repository: RepositoryWithMergeRequests): strin
       ['webhook', webhook(repository)],
       ['token', repository.hasToken ? 'set' : pc.dim('none; "repositories token" makes one for its CI')],
     ]),
-    table(['BRANCH', 'HEAD', 'TITLE', 'AUTHOR', 'CHECKS', 'COVERAGE'], branches.map(branchRow), 'No branches are known.'),
+    table(
+      ['BRANCH', 'HEAD', 'TITLE', 'AUTHOR', 'CHECKS', 'COVERAGE'],
+      branches.map(branchRow),
+      'No branches are known.',
+    ),
     ...(moreBranches > 0 ? [pc.dim(`and ${moreBranches} more branches`)] : []),
     ...(coverageReports.length > 0
       ? [table(['REPORT', 'COMMIT', 'STATE', 'RECEIVED', ''], coverageReports.map(reportRow), '')]

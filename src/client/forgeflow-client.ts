@@ -6,6 +6,7 @@ import { createAddressGuard } from '../egress/address-guard.ts';
 import type { InstallResult } from '../domain/install-run.ts';
 import { createSealer } from '../secrets/sealer.ts';
 import { LateClient } from '../temporal/connection.ts';
+import { Commits } from './commits.ts';
 import type { ClientContext } from './context.ts';
 import { Deliveries } from './deliveries.ts';
 import { Repositories } from './repositories.ts';
@@ -29,6 +30,7 @@ export class ForgeflowClient {
   readonly deliveries: Deliveries;
   readonly gitlab: Gitlab;
   readonly repositories: Repositories;
+  readonly commits: Commits;
   readonly jobs: Jobs;
   readonly #context: ClientContext;
   readonly #temporal: LateClient;
@@ -46,6 +48,7 @@ export class ForgeflowClient {
     this.deliveries = new Deliveries(context);
     this.gitlab = new Gitlab(context);
     this.repositories = new Repositories(context);
+    this.commits = new Commits(context);
     this.jobs = new Jobs(context);
   }
 
