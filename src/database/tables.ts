@@ -460,6 +460,8 @@ export interface CommitCoverageTable {
 
 export interface CoverageFileTable {
   commit_id: number;
+  /** In the order of their paths, which can be longer than an index takes. */
+  number: number;
   path: string;
   covered: number;
   total: number;

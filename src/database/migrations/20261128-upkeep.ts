@@ -176,10 +176,11 @@ async function coverage(db: AnyDatabase): Promise<void> {
   await sql`
     create table coverage_files (
       commit_id integer not null references commit_coverage on delete cascade,
+      number integer not null,
       path text not null,
       covered integer not null,
       total integer not null,
-      primary key (commit_id, path)
+      primary key (commit_id, number)
     )
   `.execute(db);
   // Of branches, as their heads came to be covered; a commit stands there once for each branch.
