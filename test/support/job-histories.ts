@@ -67,6 +67,21 @@ export const jobScenarios: Record<string, (stage: JobStage) => Promise<Execution
     await untilEnded(handle);
     return handle;
   },
+  async 'job-held-and-woken'(stage) {
+    const held = {
+      postponedUntil: new Date(Date.now() + HOUR).toISOString(),
+      reason: 'its commit is not there yet',
+      wakesWhenAsked: true,
+    };
+    const subject = stage.script.subject(({ number }) => (number < 3 ? held : DONE));
+    const handle = await submit(stage, subject);
+    await untilItWaits(handle, 1);
+    await submit(stage, subject); // wakes it
+    await untilItWaits(handle, 2);
+    await fastForward(stage.forgeflow.temporal, handle.workflowId, HOUR); // and now nobody does
+    await untilEnded(handle);
+    return handle;
+  },
   async 'job-continued-as-new'(stage) {
     const { forgeflow, script } = stage;
     const subject = script.subject(async ({ number }) => {
@@ -100,6 +115,13 @@ export const jobScenarios: Record<string, (stage: JobStage) => Promise<Execution
 async function submit({ forgeflow }: JobStage, repositoryId: number, key?: string): Promise<JobHandle> {
   const { jobId } = await forgeflow.enqueue('reindex_search', { repositoryId }, key);
   return forgeflow.temporal.workflow.getHandle(jobId);
+}
+
+async function untilItWaits(handle: JobHandle, run: number): Promise<void> {
+  await eventually(async () => {
+    const { runs, waitsUntil } = await handle.query(jobStatusQuery);
+    if (runs !== run || waitsUntil === null) throw new Error('it does not wait');
+  });
 }
 
 async function untilBegun(script: JobScript, subject: number): Promise<void> {

@@ -157,6 +157,23 @@ describe('J2: a trigger is never lost', () => {
     expect([subject, newest].map((about) => script.runs(about).length)).toEqual([1, 1]);
   });
 
+  test('U5: those that arrive while it waits for what they may know of wake it, once, with the newest payload', async () => {
+    const held = {
+      postponedUntil: '2099-01-01T00:00:00Z',
+      reason: 'its commit is not there yet',
+      wakesWhenAsked: true,
+    };
+    const newest = script.subject(() => DONE);
+    const subject = script.subject(() => held);
+    const { jobId } = await reindex(subject, `held-${subject}`);
+    await eventually(async () => {
+      expect((await statusOf(jobId)).waitsUntil).toBe(held.postponedUntil);
+    });
+    expect((await reindex(newest, `held-${subject}`)).deduped).toBe(true);
+    expect(await handleOf(jobId).result()).toMatchObject(DONE);
+    expect([script.runs(subject).length, script.runs(newest).length]).toEqual([1, 1]);
+  });
+
   test('a job that asks to be postponed again and again never dies of it, whatever the time it names', async () => {
     const times = ['1970-01-01T00:00:00Z', new Date(Date.now() + 1_500).toISOString()];
     const subject = script.subject(({ number }) =>
