@@ -5,6 +5,8 @@ export interface CheckCommand {
   env?: Readonly<Record<string, string>>;
   /** Each a file of that name in the folder that `FORGEFLOW_SECRETS` names. */
   secrets?: Readonly<Record<string, string | Buffer>>;
+  /** Secrets too, by the paths at which the check finds them in its home folder: `.config/pip/pip.conf`. */
+  homeFiles?: Readonly<Record<string, string | Buffer>>;
 }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -16,7 +18,7 @@ const FILE_NAME = /^(?!\.{1,2}$)[\w.-]{1,255}$/;
  * What is wrong with a check before anything of it is run; null where nothing is. A sentence without its subject, that
  * repeats no values.
  */
-export function problemOfCommand({ command, env = {}, secrets = {} }: CheckCommand): string | null {
+export function problemOfCommand({ command, env = {}, secrets = {}, homeFiles = {} }: CheckCommand): string | null {
   const parts = typeof command === 'string' ? [command] : command;
   if (parts.length === 0 || parts[0]?.trim() === '') return 'has no command';
   // A system takes 128 KiB for one argument.
@@ -30,5 +32,11 @@ export function problemOfCommand({ command, env = {}, secrets = {} }: CheckComma
     if (value.includes('\0')) return `has the environment variable ${name} with a NUL in it`;
   }
   const wrong = Object.keys(secrets).find((name) => !FILE_NAME.test(name));
-  return wrong === undefined ? null : `has a secret with a wrong name: ${JSON.stringify(wrong)}`;
+  if (wrong !== undefined) return `has a secret with a wrong name: ${JSON.stringify(wrong)}`;
+  const astray = Object.keys(homeFiles).find((path) => !path.split('/').every(isSegment));
+  return astray === undefined ? null : `has a secret at a path that is none: ${JSON.stringify(astray)}`;
+}
+
+function isSegment(text: string): boolean {
+  return text !== '' && text !== '.' && text !== '..' && !text.includes('\0');
 }

@@ -17,7 +17,7 @@ export interface CheckHostOptions {
   /** For checks alone; made where it is missing. */
   root: string;
   path?: string | undefined;
-  /** What holds secrets: the storage directory, our own home. The folder of the checks always is. */
+  /** Folders and files with secrets in them: the storage directory, our own home. The folder of the checks always is hidden. */
   hidden?: readonly string[];
   /** `none` to do without in any case. */
   confinement?: Confinement | undefined;

@@ -20,7 +20,8 @@ export interface Child {
   ending(): Promise<ChildEnding>;
 }
 
-const STDERR_BYTES = 16 * 1024;
+/** Of which the last 4,000 characters are shown: so that no secret that reaches into these has its beginning cut off. */
+export const LAST_BYTES = 64 * 1024;
 const CLOSE_WITHIN_MS = 5_000;
 
 /**
@@ -50,7 +51,7 @@ export function startChild(
     if (count(chunk)) printed.push(chunk);
   });
   stderr.on('data', (chunk: Buffer) => {
-    if (count(chunk)) lastErrors = Buffer.concat([lastErrors, chunk]).subarray(-STDERR_BYTES);
+    if (count(chunk)) lastErrors = Buffer.concat([lastErrors, chunk]).subarray(-LAST_BYTES);
   });
 
   const closed = new Promise<void>((resolve) => child.once('close', resolve));

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { readSarif } from '../domain/sarif.ts';
-import type { ChildEnding } from './child.ts';
+import { type ChildEnding, LAST_BYTES } from './child.ts';
 import type { RunPlaces } from './launch.ts';
 import type { CheckLimits } from './limits.ts';
 import type { CheckFailure, CheckOutcome, FailedCheck } from './outcome.ts';
@@ -17,6 +17,8 @@ export interface Ended {
   ending: ChildEnding;
   places: RunPlaces;
   limits: CheckLimits;
+  /** Takes secrets out of texts; before they are cut, for half a secret is not known again. */
+  conceal: (text: string) => string;
 }
 
 type Verdict = Pick<FailedCheck, 'failure' | 'reason'>;
@@ -26,12 +28,12 @@ type Verdict = Pick<FailedCheck, 'failure' | 'reason'>;
  * found something, and to have reported that as SARIF: in the file, or printed.
  */
 export async function judge(ended: Ended): Promise<CheckOutcome> {
-  const { limits, places, ending } = ended;
+  const { limits, places, ending, conceal } = ended;
   const failed = ({ failure, reason }: Verdict): FailedCheck => ({
     kind: 'failed',
     failure,
-    reason,
-    printed: lastOf(ending.stderr) || lastOf(ending.stdout.subarray(-PRINTED_LIMIT).toString()),
+    reason: conceal(reason),
+    printed: lastOf(conceal(ending.stderr)) || lastOf(conceal(ending.stdout.subarray(-LAST_BYTES).toString())),
   });
   const early = verdictOfEnding(ended);
   if (early !== null) return failed(early);
@@ -43,7 +45,7 @@ export async function judge(ended: Ended): Promise<CheckOutcome> {
   if (isTooLarge) return failed({ failure: 'output_limit', reason: `reported more than ${limits.resultBytes} bytes` });
   const reported = ('content' in file && file.content) || ending.stdout.toString();
   if (reported.trim() === '' && ending.exitCode !== 0) return failed(exitVerdict(ending.exitCode ?? 0));
-  const results = readSarif(reported, { roots: [places.checkout], problemLimit: limits.problems });
+  const results = readSarif(reported, { roots: [places.checkout], problemLimit: limits.problems, conceal });
   if ('error' in results) return failed({ failure: 'malformed_result', reason: results.error });
   return { kind: 'completed', ...results };
 }
@@ -85,7 +87,7 @@ function signalOf(exitCode: number): string | null {
   return found?.[0] ?? null;
 }
 
-const PRINTED_LIMIT = 4_000; // characters, or bytes
+const PRINTED_LIMIT = 4_000; // characters
 
 function lastOf(text: string): string {
   return text

@@ -16,7 +16,7 @@ export interface LaunchPad {
   readonly root: string;
   /** `PATH` for checks that bring none. */
   readonly path: string;
-  /** Folders that no check sees where it is confined. */
+  /** Folders and files that no check sees where it is confined. */
   readonly hidden: readonly string[];
   readonly confinement: Confinement;
 }
@@ -73,7 +73,8 @@ for at in /tmp /var/tmp; do
 done
 if [ -d /dev/shm ]; then mount -t tmpfs -o size=64m,mode=1777 check /dev/shm; fi
 while [ "$hidden" -gt 0 ]; do
-  if [ -d "$1" ]; then mount -t tmpfs -o size=64k,mode=755 check "$1"; fi
+  if [ -d "$1" ]; then mount -t tmpfs -o size=64k,mode=755 check "$1"
+  elif [ -e "$1" ]; then mount -c --bind /dev/null "$1"; fi
   shift
   hidden=$((hidden - 1))
 done

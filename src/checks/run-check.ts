@@ -7,7 +7,7 @@ import { launchOf, type RunPlaces, startScript } from './launch.ts';
 import { CHECK_LIMITS, type CheckLimits } from './limits.ts';
 import type { CheckOutcome } from './outcome.ts';
 import { removeFolder } from './remove-folder.ts';
-import { makeRunFolder, type RunFolder, writeSecrets } from './run-folder.ts';
+import { makeRunFolder, type RunFolder, writeHomeFiles, writeSecrets } from './run-folder.ts';
 import { endProcessesOf } from './run-processes.ts';
 import { concealer } from './secret-words.ts';
 import { watchUsage } from './usage-watch.ts';
@@ -36,11 +36,12 @@ export async function runCheck(host: CheckHost, check: Check): Promise<CheckOutc
   try {
     await check.checkOut(places.checkout);
     await writeSecrets(places, check.secrets ?? {});
+    await writeHomeFiles(places, check.homeFiles ?? {});
     await writeFile(places.start, startScriptOf(host, check, run, limits), { mode: 0o600 });
     check.signal?.throwIfAborted();
     const ended = await runToEnd(host, check, run, limits);
     check.signal?.throwIfAborted();
-    return withoutSecrets(await judge({ ...ended, places, limits }), check);
+    return await judge({ ...ended, places, limits, conceal: concealerOf(check) });
   } finally {
     await removeFolder(places.folder);
   }
@@ -88,11 +89,6 @@ async function runToEnd(
   return { brokenOff, ending: await child.ending() };
 }
 
-function withoutSecrets(outcome: CheckOutcome, { secrets = {} }: Check): CheckOutcome {
-  const conceal = concealer(Object.values(secrets));
-  if (outcome.kind === 'failed') {
-    return { ...outcome, reason: conceal(outcome.reason), printed: conceal(outcome.printed) };
-  }
-  const problems = outcome.problems.map((problem) => ({ ...problem, message: conceal(problem.message) }));
-  return { ...outcome, problems };
+function concealerOf({ secrets = {}, homeFiles = {} }: Check): (text: string) => string {
+  return concealer([...Object.values(secrets), ...Object.values(homeFiles)]);
 }

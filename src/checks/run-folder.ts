@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type RunPlaces, placesIn } from './launch.ts';
 import { removeFolder } from './remove-folder.ts';
 import { endProcessesOf } from './run-processes.ts';
@@ -38,6 +38,18 @@ export async function writeSecrets(
 ): Promise<void> {
   for (const [name, content] of Object.entries(secrets)) {
     await writeFile(join(places.secrets, name), content, { mode: 0o600, flag: 'wx' });
+  }
+}
+
+/** @param files by their paths within the home folder */
+export async function writeHomeFiles(
+  { home }: RunPlaces,
+  files: Readonly<Record<string, string | Buffer>>,
+): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    const at = join(home, path);
+    await mkdir(dirname(at), { recursive: true, mode: 0o700 });
+    await writeFile(at, content, { mode: 0o600, flag: 'wx' });
   }
 }
 

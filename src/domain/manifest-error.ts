@@ -9,18 +9,20 @@ export interface ManifestFault {
   /** The key at fault, in full (`checks[0].plugin`); null where the file as a whole is. */
   key: string | null;
   problem: string;
+  /** The file, where it is another one than the manifest. */
+  file?: string;
 }
 
-/** A manifest that cannot be used: one sentence that says where, names the key, and says what is wrong with it. */
+/** A manifest, or another YAML file of ours, that cannot be used: one sentence that says where, names the key, and says what is wrong with it. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
   readonly line: number;
   readonly column: number;
   readonly key: string | null;
 
-  constructor({ line, column, key, problem }: ManifestFault) {
+  constructor({ line, column, key, problem, file = MANIFEST_FILE }: ManifestFault) {
     const subject = key === null ? '' : `${key}: `;
-    super(`${MANIFEST_FILE}, line ${line}, column ${column}: ${subject}${problem}`);
+    super(`${file}, line ${line}, column ${column}: ${subject}${problem}`);
     this.line = line;
     this.column = column;
     this.key = key;

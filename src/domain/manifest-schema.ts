@@ -15,7 +15,7 @@ export interface MountedSecret {
 }
 
 /** A mapping whose other keys are refused with the ones that there are. */
-function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   const keys = Object.keys(shape).join(', ');
   return z.strictObject(shape, {
     error: ({ code }) => (code === 'unrecognized_keys' ? `there is no such key; there are: ${keys}` : undefined),
@@ -36,7 +36,7 @@ const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 /** Names whose values a check is started with; another value would take its own home or tools from it. */
 const OURS = /^(?:HOME|PATH|TMPDIR|FORGEFLOW_.*)$/;
 
-const env = z
+export const env = z
   .record(z.string(), z.string().regex(/^[^\0]*$/, 'it has a NUL character in it'))
   .superRefine((found, context) => {
     const names = Object.keys(found);
@@ -52,8 +52,17 @@ const env = z
     }
   });
 
+export const pluginName = z
+  .string()
+  .max(255, 'it is longer than 255 characters')
+  .regex(/^[A-Za-z0-9][\w.-]*(?:[/:@][\w.-]+)*$/, 'it is not the name of a plugin');
+
+/** How a secret may be named. */
+export const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
+export const SECRET_NAME_PROBLEM = 'a secret is named by letters, digits, _ and -';
+
 const secret = section({
-  name: z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, 'a secret is named by letters, digits, _ and -'),
+  name: z.string().regex(SECRET_NAME, SECRET_NAME_PROBLEM),
   path: z.string().refine(isInHome, 'it is not the path of a file in the home folder of the check, as in ~/.npmrc'),
 });
 
@@ -75,10 +84,7 @@ export const manifestSchema = section({
   checks: z
     .array(
       section({
-        plugin: z
-          .string()
-          .max(255, 'it is longer than 255 characters')
-          .regex(/^[A-Za-z0-9][\w.-]*(?:[/:@][\w.-]+)*$/, 'it is not the name of a plugin'),
+        plugin: pluginName,
         env: env.optional(),
         secrets: secrets.optional(),
       }),

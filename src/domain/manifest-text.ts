@@ -1,10 +1,10 @@
-import { ManifestError } from './manifest-error.ts';
+import { MANIFEST_FILE, ManifestError } from './manifest-error.ts';
 
 /**
- * The text of a manifest, without its byte order mark.
+ * The text of a manifest, or of another file, without its byte order mark.
  * @throws ManifestError that says where the first byte stands that is no UTF-8: found by halves, since what is before it decodes
  */
-export function decodeUtf8(bytes: Uint8Array): string {
+export function decodeUtf8(bytes: Uint8Array, file = MANIFEST_FILE): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -21,6 +21,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
       column: (before.at(-1)?.length ?? 0) + 1,
       key: null,
       problem: 'the file is not text in UTF-8',
+      file,
     });
   }
 }

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type YAMLError } from 'yaml';
 import { tooDeepAt } from './manifest-depth.ts';
-import { keyOf, ManifestError, type ManifestFault, shown } from './manifest-error.ts';
+import { keyOf, MANIFEST_FILE, ManifestError, type ManifestFault, shown } from './manifest-error.ts';
 
 export type YamlPath = readonly (string | number)[];
 
@@ -21,7 +21,7 @@ interface Place {
 /** What the parser says by its codes, in our words; its own would name functions of the parser, or none of the text. */
 const PROBLEMS: Partial<Record<YAMLError['code'], string>> = {
   TAB_AS_INDENT: 'there is a tab in the indentation, where YAML takes only spaces',
-  MULTIPLE_DOCS: 'a second YAML document begins here, and a manifest is one',
+  MULTIPLE_DOCS: 'a second YAML document begins here, and there is to be one only',
   BAD_INDENT: 'the indentation does not fit what stands above it, or a bracket is not closed',
   MULTILINE_IMPLICIT_KEY: 'a key has to stand on one line, with a colon after it',
   BLOCK_AS_IMPLICIT_KEY: 'a value with a colon in it has to stand in quotes, and a section on lines of its own',
@@ -36,15 +36,16 @@ const PROBLEMS: Partial<Record<YAMLError['code'], string>> = {
  * Reads a YAML document of the plain kind: mappings, lists, text, numbers, true and false. What YAML has beyond that
  * (anchors and aliases, tags, directives, keys that are no text) is refused, as is a key that is there twice.
  * @param asWritten of which paths a single value is the text as it stands there, so that `1.10` stays `1.10`
+ * @param file its name, for what is wrong with it
  * @throws ManifestError for the first thing that is wrong
  */
-export function readYaml(text: string, asWritten: (path: YamlPath) => boolean): YamlTree {
+export function readYaml(text: string, asWritten: (path: YamlPath) => boolean, file = MANIFEST_FILE): YamlTree {
   const at = (offset: number): Pick<ManifestFault, 'line' | 'column'> => {
     const lines = text.slice(0, offset).split('\n');
     return { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 };
   };
   const refused = (offset: number, path: YamlPath, problem: string) =>
-    new ManifestError({ ...at(offset), key: keyOf(path), problem });
+    new ManifestError({ ...at(offset), key: keyOf(path), problem, file });
 
   const tooDeep = tooDeepAt(text);
   if (tooDeep !== null) throw refused(tooDeep, [], 'it is nested too deeply');
@@ -76,7 +77,7 @@ export function readYaml(text: string, asWritten: (path: YamlPath) => boolean): 
       throw refused(
         text.lastIndexOf('&', offset),
         path,
-        `there is an anchor (&${shown(node.anchor)}), which a manifest does not have`,
+        `there is an anchor (&${shown(node.anchor)}), which this file does not have`,
       );
     }
     if (node.tag !== undefined) {

@@ -37,7 +37,11 @@ export interface SarifOptions {
   roots?: readonly string[];
   /** The most problems that are taken. */
   problemLimit?: number;
+  /** Takes out of each text what nobody is to see: while it is whole, for half a secret is not known again. */
+  conceal?: (text: string) => string;
 }
+
+type Reading = Required<Pick<SarifOptions, 'roots' | 'conceal'>>;
 
 const PROBLEM_LIMIT = 10_000;
 const MESSAGE_LIMIT = 4_000; // characters
@@ -49,7 +53,11 @@ const REASON_LIMIT = 200;
  * What the tool itself does not count is left out: results that say that something is right (their `kind`), that somebody
  * has suppressed, or that are gone since an earlier run. A path that leads out of the tree is not taken; its problem is.
  */
-export function readSarif(content: string, { roots = [], problemLimit = PROBLEM_LIMIT }: SarifOptions = {}): Results {
+export function readSarif(
+  content: string,
+  { roots = [], problemLimit = PROBLEM_LIMIT, conceal = (text) => text }: SarifOptions = {},
+): Results {
+  const reading: Reading = { roots, conceal };
   const parsed = parseSarif(content);
   if ('error' in parsed) return parsed;
   const problems: Problem[] = [];
@@ -59,10 +67,10 @@ export function readSarif(content: string, { roots = [], problemLimit = PROBLEM_
     else omitted += 1;
   };
   for (const run of parsed.runs) {
-    const failure = failureOf(run, roots);
+    const failure = failureOf(run, reading);
     if (failure !== null && 'error' in failure) return failure;
     failure?.problems.forEach(add);
-    for (const result of run.results ?? []) if (isProblem(result)) add(problemOf(result, run, roots));
+    for (const result of run.results ?? []) if (isProblem(result)) add(problemOf(result, run, reading));
   }
   return { problems, omitted };
 }
@@ -71,7 +79,7 @@ export function readSarif(content: string, { roots = [], problemLimit = PROBLEM_
  * Null where the tool does not say that it failed. Of some it means no more than that they could not read a file (a
  * syntax error, say), and they name it: then that is a problem among the others.
  */
-function failureOf(run: SarifRun, roots: readonly string[]): { problems: Problem[] } | { error: string } | null {
+function failureOf(run: SarifRun, reading: Reading): { problems: Problem[] } | { error: string } | null {
   const failed = run.invocations?.filter(({ executionSuccessful }) => executionSuccessful === false) ?? [];
   if (failed.length === 0) return null;
   const all = failed.flatMap((one) => [
@@ -79,25 +87,25 @@ function failureOf(run: SarifRun, roots: readonly string[]): { problems: Problem
     ...(one.toolConfigurationNotifications ?? []),
   ]);
   const errors = all.filter(({ level }) => level === 'error');
-  const problems = errors.map((notification) => notifiedProblem(notification, run, roots));
+  const problems = errors.map((notification) => notifiedProblem(notification, run, reading));
   if (problems.length > 0 && problems.every(({ path }) => path !== null)) return { problems };
   const blamed = problems.find(({ path }) => path === null)?.message ?? all[0]?.message?.text ?? '';
-  const why = printable(blamed, REASON_LIMIT);
+  const why = printable(blamed, REASON_LIMIT, reading);
   return {
-    error: `reported that ${printable(run.tool.driver.name, RULE_LIMIT)} failed${why === '' ? '' : `: ${why}`}`,
+    error: `reported that ${printable(run.tool.driver.name, RULE_LIMIT, reading)} failed${why === '' ? '' : `: ${why}`}`,
   };
 }
 
 function notifiedProblem(
   { locations, message, descriptor }: SarifNotification,
   run: SarifRun,
-  roots: readonly string[],
+  reading: Reading,
 ): Problem {
   return {
-    ...placeOf(locations, run, roots),
-    ruleId: printable(descriptor?.id ?? '', RULE_LIMIT) || null,
+    ...placeOf(locations, run, reading),
+    ruleId: printable(descriptor?.id ?? '', RULE_LIMIT, reading) || null,
     level: 'error',
-    message: printable(message?.text ?? '', MESSAGE_LIMIT) || 'no message',
+    message: printable(message?.text ?? '', MESSAGE_LIMIT, reading) || 'no message',
   };
 }
 
@@ -108,24 +116,28 @@ function isProblem({ kind, suppressions, baselineState }: SarifResult): boolean 
   return !(suppressions ?? []).some(({ status, state }) => ['accepted', null].includes(status ?? state ?? null));
 }
 
-function problemOf(result: SarifResult, run: SarifRun, roots: readonly string[]): Problem {
+function problemOf(result: SarifResult, run: SarifRun, reading: Reading): Problem {
   const rule = ruleOf(result, run);
-  const ruleId = printable(result.ruleId ?? result.rule?.id ?? rule?.id ?? '', RULE_LIMIT);
+  const ruleId = printable(result.ruleId ?? result.rule?.id ?? rule?.id ?? '', RULE_LIMIT, reading);
   return {
-    ...placeOf(result.locations, run, roots),
+    ...placeOf(result.locations, run, reading),
     ruleId: ruleId || null,
     level: result.level ?? rule?.defaultConfiguration?.level ?? 'warning',
-    message: printable(messageOf(result, rule, run), MESSAGE_LIMIT) || ruleId || 'no message',
+    message: printable(messageOf(result, rule, run), MESSAGE_LIMIT, reading) || ruleId || 'no message',
   };
 }
 
 type Place = Pick<Problem, 'path' | 'line' | 'column'>;
 
-function placeOf(locations: SarifLocations, run: SarifRun, roots: readonly string[]): Place {
+function placeOf(locations: SarifLocations, run: SarifRun, { roots, conceal }: Reading): Place {
   const place = locations?.[0]?.physicalLocation;
   const path = place?.artifactLocation ? pathOf(place.artifactLocation, run, roots) : null;
   if (path === null) return { path, line: null, column: null };
-  return { path: wellFormed(path), line: place?.region?.startLine ?? null, column: place?.region?.startColumn ?? null };
+  return {
+    path: conceal(wellFormed(path)),
+    line: place?.region?.startLine ?? null,
+    column: place?.region?.startColumn ?? null,
+  };
 }
 
 function ruleOf({ rule, ruleIndex, ruleId }: SarifResult, { tool }: SarifRun): SarifRule | undefined {
@@ -164,8 +176,8 @@ function own<T>(record: Record<string, T> | null | undefined, key: string): T | 
 }
 
 /** Text that a terminal shows and Postgres stores: without control characters but line feeds and tabs. */
-function printable(text: string, limit: number): string {
-  const clean = wellFormed(text.replace(/\r\n?/g, '\n')).replace(/[^\P{Cc}\n\t]/gu, '\ufffd');
+function printable(text: string, limit: number, { conceal }: Reading): string {
+  const clean = wellFormed(conceal(text).replace(/\r\n?/g, '\n')).replace(/[^\P{Cc}\n\t]/gu, '\ufffd');
   const trimmed = clean.trim();
   return trimmed.length <= limit ? trimmed : `${wellFormed(trimmed.slice(0, limit - 1))}…`;
 }

@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { CheckOutcome } from '../../src/checks/outcome.ts';
 import { type CheckWorld, checkWorld, confinements, SARIF, testIn } from './check-world.ts';
 
 const SARIF_FILE = `cat >"$FORGEFLOW_RESULT" <<'END'\n${SARIF}\nEND\n`;
+
+/** Not in /tmp, which a check does not see anyway. */
+const OUR_FILE = resolve('package.json');
 
 const WRONG: [command: string, failure: string, reason: string][] = [
   ['exit 3', 'exit_code', 'ended with exit code 3'],
@@ -88,6 +91,40 @@ describe.concurrent.each(await confinements())('U4a: a check (confinement: %s)',
     expect(text).not.toContain('checkout');
   });
 
+  inWorld('has secrets as files in its home folder, and finds nothing else there', async ({ world, expect }) => {
+    const homeFiles = {
+      '.npmrc': '//registry/:_authToken=npm-s3cret\n',
+      '.config/pip/pip.conf': Buffer.from('pip-s3cret'),
+    };
+    const show = 'cd && find . -type f -exec ls -l {} + && ls -ld .config && cat .npmrc .config/pip/pip.conf && exit 3';
+    const text = printed(await world.run(show, { homeFiles }));
+    expect(text).toMatch(
+      /^-rw-------.* \.\/\.config\/pip\/pip\.conf\n-rw-------.* \.\/\.npmrc\ndrwx------.*\n\*\*\*\n\*\*\*$/,
+    );
+  });
+
+  inWorld('does not give secrets away: in no field of a problem, and not by halves', async ({ world, expect }) => {
+    const secret = 's3cret "of\\ours"';
+    const result = {
+      ruleId: `rule ${secret}`,
+      message: { text: `${'x'.repeat(3_990)}${secret} and more` },
+      locations: [{ physicalLocation: { artifactLocation: { uri: encodeURI(`a/${secret}.js`) } } }],
+    };
+    const sarif = { version: '2.1.0', runs: [{ tool: { driver: { name: 'lint' } }, results: [result] }] };
+    const homeFiles = { '.token': secret };
+    const outcome = await world.run(['printf', '%s', JSON.stringify(sarif)], { homeFiles });
+    expect(outcome).toMatchObject({ problems: [{ path: 'a/***.js', ruleId: 'rule ***' }] });
+    expect(JSON.stringify(outcome)).not.toMatch(/s3cret|ours/);
+    const blame = { executionSuccessful: false, toolExecutionNotifications: [{ message: { text: `no ${secret}` } }] };
+    const failing = { version: '2.1.0', runs: [{ tool: { driver: { name: 'lint' } }, invocations: [blame] }] };
+    const failed = await world.run(['printf', '%s', JSON.stringify(failing)], { homeFiles });
+    expect(failed).toMatchObject({ failure: 'malformed_result', reason: 'reported that lint failed: no ***' });
+    expect(JSON.stringify(failed)).not.toMatch(/s3cret|ours/);
+    // The last 4,000 characters begin within it.
+    const long = await world.run(`cat ~/.token; printf '%03995d' 0; base64 <~/.token; exit 3`, { homeFiles });
+    expect(printed(long)).toMatch(/^\**0+\*\*\*=*$/);
+  });
+
   inWorld('ends in an error with the reason, many at the same time', async ({ world, expect }) => {
     const outcomes = await Promise.all(WRONG.map(async ([command]) => [command, await world.run(command)] as const));
     for (const [at, [command, failure, reason]] of WRONG.entries()) {
@@ -110,7 +147,7 @@ describe('U4a: a confined check', async () => {
   beforeAll(async () => {
     const outer = await checkWorld('none');
     await writeFile(join(outer.host.root, 'ours'), 'our file');
-    world = await checkWorld('namespaces', [join(outer.host.root)]);
+    world = await checkWorld('namespaces', [join(outer.host.root), OUR_FILE]);
     return () => outer.remove();
   });
   afterEach(() => world.expectNothingLeft());
@@ -122,7 +159,7 @@ describe('U4a: a confined check', async () => {
       const outcome = await world.run(
         `ls /proc | grep -c '^[0-9]'; ls "$FORGEFLOW_SECRETS/../.."; ls /tmp; touch /tmp/t /var/tmp/t /dev/shm/t
        for at in / /etc /usr /home /root /opt /srv /var /run; do touch $at/forgeflow-check-was-here 2>/dev/null && echo $at; done
-       cat "${world.host.hidden[0] ?? ''}/ours" 2>/dev/null; umount /tmp 2>/dev/null && echo unmounted
+       cat "${world.host.hidden[0] ?? ''}/ours" "${OUR_FILE}" 2>/dev/null; umount /tmp 2>/dev/null && echo unmounted
        id -u; exit 3`,
       );
       const [processes, ...lines] = printed(outcome).split('\n');
@@ -157,6 +194,8 @@ describe('U4a: a check that is written wrongly is not started', async () => {
     [{ env: { A: 'a\0' } }, 'has the environment variable A with a NUL in it'],
     [{ secrets: { '../a': '' } }, 'has a secret with a wrong name: "../a"'],
     [{ secrets: { '..': '' } }, 'has a secret with a wrong name: ".."'],
+    [{ homeFiles: { 'a/../../b': '' } }, 'has a secret at a path that is none: "a/../../b"'],
+    [{ homeFiles: { '/a': '' } }, 'has a secret at a path that is none: "/a"'],
   ])('%#', async (check, reason) => {
     const { command = 'true', ...more } = check as { command?: string };
     const outcome = await world.run(command, more);

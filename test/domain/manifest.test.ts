@@ -301,12 +301,12 @@ checks:
     [
       'a second document',
       'version: 1\n---\nversion: 1\n',
-      '2:1 a second YAML document begins here, and a manifest is one',
+      '2:1 a second YAML document begins here, and there is to be one only',
     ],
     [
       'an anchor',
       under('defaults: &d { env: {} }'),
-      '2:11 defaults: there is an anchor (&d), which a manifest does not have',
+      '2:11 defaults: there is an anchor (&d), which this file does not have',
     ],
     [
       'an alias',
