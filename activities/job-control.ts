@@ -14,7 +14,8 @@ export interface JobControl {
    */
   cancelAllOf(repositoryId: number, signal?: AbortSignal): Promise<number>;
   /**
-   * Takes what Temporal keeps of these jobs, until it keeps nothing; of those that have destroyed the repository it does.
+   * Has Temporal delete what it keeps of these jobs, which it does within half a minute; of those that destroy the repository
+   * it keeps all.
    * @returns how many executions that were
    */
   forgetAllOf(repositoryId: number, signal?: AbortSignal): Promise<number>;

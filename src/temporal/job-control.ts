@@ -14,8 +14,9 @@ import type { JobKind } from '../domain/job-kinds.ts';
 
 /** A worker that was killed is found out after 20 seconds; what takes much longer will not end by itself. */
 const ENDS_WITHIN_MS = 5 * 60_000;
-/** The list of executions lags a little. */
+/** The list of executions lags a little: what is not there after so long is not coming. */
 const LOOK_EVERY_MS = 200;
+const SETTLED_AFTER_MS = 1_000;
 /** Executions that the server is asked about at once. */
 const AT_ONCE = 20;
 /** Its executions are the record that a repository was removed. */
@@ -45,17 +46,15 @@ export function createJobControl(client: Client, endsWithinMs = ENDS_WITHIN_MS):
     forgetAllOf: async (repositoryId, signal) =>
       bounded(`Temporal still keeps jobs of repository ${repositoryId}`, signal, async (stop) => {
         const forgotten = new Set<string>();
-        for (;;) {
-          const kept = await listOf(client, repositoryId);
-          if (kept.length === 0) return forgotten.size;
-          const active = kept.filter(({ status }) => status.name === 'RUNNING' || status.name === 'PAUSED');
-          await each(active, ({ workflowId }) => cancelAndWait(client, workflowId));
-          await each(kept, async (one) => {
-            await forget(client, one);
-            forgotten.add(one.runId);
-          });
+        for (let quietSince = Date.now(); Date.now() - quietSince < SETTLED_AFTER_MS;) {
+          const kept = (await listOf(client, repositoryId)).filter(({ runId }) => !forgotten.has(runId));
+          await each(kept.filter(isActive), ({ workflowId }) => cancelAndWait(client, workflowId));
+          await each(kept, (one) => forget(client, one));
+          for (const { runId } of kept) forgotten.add(runId);
+          if (kept.length > 0) quietSince = Date.now();
           await sleep(LOOK_EVERY_MS, undefined, { signal: stop });
         }
+        return forgotten.size;
       }),
   };
 
@@ -83,12 +82,16 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<unknown>)
   await Promise.all(items.map((item) => limit(() => work(item))));
 }
 
+function isActive({ status }: Pick<WorkflowExecutionInfo, 'status'>): boolean {
+  return status.name === 'RUNNING' || status.name === 'PAUSED';
+}
+
 /** Once more where it goes on as another run, since somebody had asked for it meanwhile. */
 async function cancelAndWait(client: Client, jobId: string): Promise<boolean> {
   let wasActive = false;
   for (;;) {
     const newest = await ifThere(client.workflow.getHandle(jobId).describe());
-    if (newest === undefined || (newest.status.name !== 'RUNNING' && newest.status.name !== 'PAUSED')) return wasActive;
+    if (newest === undefined || !isActive(newest)) return wasActive;
     wasActive = true;
     const run = client.workflow.getHandle(jobId, newest.runId, { followRuns: false });
     await ifThere(run.cancel());
@@ -103,6 +106,7 @@ async function askToCancel(client: Client, jobId: string): Promise<void> {
   await ifThere(client.workflow.getHandle(jobId).cancel());
 }
 
+/** The server takes the order at once, and carries it out when it has got over the execution's end: within half a minute. */
 async function forget(client: Client, { workflowId, runId }: WorkflowExecutionInfo): Promise<void> {
   const { namespace } = client.options;
   await ifThere(
