@@ -4,8 +4,8 @@ import type { Database } from './connection.ts';
 import { takeTurn } from './turns.ts';
 
 /**
- * The user whom a commit with this email is by; null where it is none's. In the transaction that writes the commit: whoever
- * changes emails meanwhile waits until it is there, and links it.
+ * The user whom a commit with this email is by; null where it is none's. In the transaction that writes the commit, before
+ * any row of it is locked: whoever changes emails meanwhile waits until the commit is there, and links it.
  */
 export async function authorOfEmail(db: Database, email: string): Promise<number | null> {
   await takeTurn(db, 'emails', { shared: true });

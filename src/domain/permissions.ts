@@ -64,3 +64,7 @@ export function permissionChanges(question: PermissionQuestion): PermissionChang
   }
   return changes;
 }
+
+export function isNone({ insert, change, delete: gone }: PermissionChanges): boolean {
+  return insert.length + change.length + gone.length === 0;
+}

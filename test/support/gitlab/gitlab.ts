@@ -9,12 +9,13 @@ import type { HookFlag } from './hook-events.ts';
 import type { AlertStatus } from './hook-health.ts';
 import type { Hook, HookFields } from './hook.ts';
 import type { PipelineChanges } from './pipeline-changes.ts';
+import type { PlaceHappenings } from './place-happenings.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { LoggedRequest } from './request-log.ts';
 import type { ReviewChanges } from './review-changes.ts';
 import type { Settings } from './settings.ts';
 import type { NewToken, Token } from './tokens.ts';
-import type { Group, NewGroup, NewProject, Owner, Project, User } from './places.ts';
+import type { Group, NewGroup, NewProject, Owner, Project, User, UserChanges } from './places.ts';
 
 export interface GitlabOptions {
   settings?: Partial<Settings>;
@@ -47,7 +48,7 @@ export type ProjectChanges = Partial<
  * A stand-in for GitLab: the parts of its REST API that are about webhooks and merge requests, and its repositories by git's
  * own HTTP, on a real port of 127.0.0.1.
  */
-export interface Gitlab extends CodeChanges, ReviewChanges, PipelineChanges {
+export interface Gitlab extends CodeChanges, ReviewChanges, PipelineChanges, PlaceHappenings {
   /** `http://127.0.0.1:<port>`, what GITLAB_URL is. */
   readonly url: string;
   /** Of the bot, with the scope `api`; what GITLAB_TOKEN is. */
@@ -62,6 +63,9 @@ export interface Gitlab extends CodeChanges, ReviewChanges, PipelineChanges {
   addUser(user: { username: string; admin?: boolean }): User;
   /** Until they are unblocked they may nothing. */
   blockUser(user: User, blocked?: boolean): void;
+  /** @throws Error for what GitLab would not take */
+  changeUser(user: User, changes: UserChanges): void;
+  deleteUser(user: User): void;
   addToken(user: User, token?: NewToken): Token;
   revokeToken(token: string): void;
   addGroup(group: NewGroup): Group;

@@ -14,7 +14,15 @@ export interface User {
   name: string;
   admin: boolean;
   blocked: boolean;
+  /** The first is the primary one. */
+  emails: { email: string; confirmedAt: string | null }[];
+  /** What everybody is shown, and what commits in the Web UI are made with: one of those that are confirmed. */
+  publicEmail: string | null;
+  commitEmail: string | null;
 }
+
+/** What of a user a test may change, or they themselves in their pages. */
+export type UserChanges = Partial<Pick<User, 'username' | 'name' | 'emails' | 'publicEmail' | 'commitEmail'>>;
 
 export interface Place {
   id: number;

@@ -5,9 +5,11 @@ import { hookRoutes } from './hook-routes.ts';
 import { memberRoutes } from './member-routes.ts';
 import { mergeRequestRoutes } from './merge-request-routes.ts';
 import { placeRoutes } from './place-routes.ts';
+import { userRoutes } from './user-routes.ts';
 
 const ROUTES = [
   ...placeRoutes,
+  ...userRoutes,
   ...mergeRequestRoutes,
   ...memberRoutes('project'),
   ...memberRoutes('group'),

@@ -10,6 +10,7 @@ import { handle } from './handler.ts';
 import { alertStatusOf, disable } from './hook-health.ts';
 import { checkFields } from './hook-rules.ts';
 import { changeHook, newHook } from './hook.ts';
+import { createPlaceHappenings } from './place-happenings.ts';
 import { createPipelineChanges } from './pipeline-changes.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { RequestLog } from './request-log.ts';
@@ -72,6 +73,12 @@ export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> 
     blockUser(user, blocked = true) {
       user.blocked = blocked;
     },
+    changeUser(user, changes) {
+      world.changeUser(user, changes);
+    },
+    deleteUser(user) {
+      world.deleteUser(user);
+    },
     addToken: (user, token) => tokens.add(user, token),
     revokeToken(value) {
       const token = tokens.find(value);
@@ -106,6 +113,7 @@ export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> 
     ...createCodeChanges(world, within),
     ...createReviewChanges(world, within),
     ...createPipelineChanges(world, within),
+    ...createPlaceHappenings(world, within),
 
     hooksOf: ({ hooks }) => hooks.map((hook) => ({ ...hook, custom_headers: { ...hook.custom_headers } })),
     alertStatusOf: (hook) => alertStatusOf(world.hook(hook), settings, clock.now()),

@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 import { Code } from './code.ts';
 import type { Hook } from './hook.ts';
-import type { Group, NewGroup, NewProject, Owner, Place, Project, User, Visibility } from './places.ts';
+import type { Group, NewGroup, NewProject, Owner, Place, Project, User, UserChanges, Visibility } from './places.ts';
 
 /** Everything that this GitLab holds. Each kind has ids of its own range, so that none passes for another's by chance. */
 export class World {
@@ -27,9 +27,33 @@ export class World {
   }
 
   addUser({ username, admin = false }: { username: string; admin?: boolean }): User {
-    const user = { id: ++this.#lastUserId, username, name: username, admin, blocked: false };
+    const user: User = {
+      ...{ id: ++this.#lastUserId, username, name: username, admin, blocked: false },
+      emails: [],
+      publicEmail: null,
+      commitEmail: null,
+    };
     this.users.set(user.id, user);
     return user;
+  }
+
+  /** @throws Error for an email that another user has, or that GitLab would not take for what it is to be */
+  changeUser(user: User, changes: UserChanges): void {
+    const changed = { ...user, ...changes };
+    const own = changed.emails.map(({ email }) => email.toLowerCase());
+    for (const other of this.users.values())
+      for (const { email } of other.emails)
+        if (other !== user && own.includes(email.toLowerCase())) throw new Error(`${email} has already been taken`);
+    for (const shown of [changed.publicEmail, changed.commitEmail])
+      if (shown !== null && !changed.emails.some(({ email, confirmedAt }) => email === shown && confirmedAt !== null))
+        throw new Error(`${shown} is not an email you own`);
+    Object.assign(user, changes);
+  }
+
+  deleteUser(user: User): void {
+    this.users.delete(user.id);
+    for (const place of [...this.groups.values(), ...this.projects.values()]) place.members.delete(user.id);
+    this.revision++;
   }
 
   addGroup({ path, parent = null, visibility = 'private' }: NewGroup): Group {
