@@ -44,7 +44,8 @@ function issues(count: number): string {
   return count === 1 ? '1 issue' : `${count} issues`;
 }
 
-function shortened(text: string, ending: string): string {
+/** On one line, and no longer than GitLab takes it; the ending is kept whole. */
+export function shortened(text: string, ending = ''): string {
   const characters = Array.from(text.replace(/\s+/g, ' '));
   const room = DESCRIPTION_LIMIT - ending.length;
   return (characters.length <= room ? characters.join('') : `${characters.slice(0, room - 1).join('')}…`) + ending;

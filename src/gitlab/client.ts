@@ -2,9 +2,10 @@ import { Users } from '@gitbeaker/rest';
 import pLimit from 'p-limit';
 import type { FoundHook } from '../domain/hook-plan.ts';
 import type { StandingReviews } from '../domain/merge-request-reviews.ts';
+import type { PostedStatus } from '../domain/commit-statuses.ts';
 import type { CommitStatus } from '../domain/status-rollup.ts';
 import { type Access, accessOf } from './access.ts';
-import { readCommitStatuses } from './commit-statuses.ts';
+import { postCommitStatus, readCommitStatuses } from './commit-statuses.ts';
 import { createExchange, type Exchange } from './exchange.ts';
 import type { HookBody } from './hook-shape.ts';
 import { createHook, deleteHook, listHooks, testHook, updateHook } from './hooks.ts';
@@ -16,10 +17,12 @@ import {
   readReviews,
   type ShownMergeRequest,
 } from './merge-requests.ts';
+import { listProjectMembers, type ProjectMember, readProjectMember } from './members.ts';
 import { readGroup, readGroupProjects, readOwnProjects, readProject, readProjectDetails } from './places.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { type Connection, speakerFor } from './requester.ts';
 import { checked, type GitlabOwner, type GitlabPlace, type ProjectDetails, user } from './shapes.ts';
+import { type GitlabUser, readUser } from './users.ts';
 
 /** Part of a listing, and where it goes on; null at the end. */
 export interface ListingPage {
@@ -68,6 +71,21 @@ export interface GitlabClient {
   reviews(reference: MergeRequestReference, signal?: AbortSignal): Promise<StandingReviews>;
   /** GitlabNotFound where the project does not have the commit. */
   commitStatuses(commit: { gitlabProjectId: number; sha: string }, signal?: AbortSignal): Promise<CommitStatus[]>;
+  /** All members of a project, inherited ones too: a request for every hundred. */
+  projectMembers(gitlabProjectId: number, signal?: AbortSignal): Promise<{ members: ProjectMember[]; pages: number }>;
+  /** Null for who is no member, and where there is no such project. */
+  projectMember(
+    reference: { gitlabProjectId: number; gitlabUserId: number },
+    signal?: AbortSignal,
+  ): Promise<ProjectMember | null>;
+  /** With the emails that we are shown; null where there is none. */
+  user(gitlabUserId: number, signal?: AbortSignal): Promise<GitlabUser | null>;
+  /** One that is pending already stays as it is. GitlabNotFound as above. */
+  postCommitStatus(
+    commit: { gitlabProjectId: number; sha: string },
+    status: PostedStatus,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** As the last answer stated it; null when it did not. */
   rateLimit(): RateLimit | null;
   /** Lets the requests in flight end. */
@@ -107,6 +125,10 @@ export function createGitlabClient(options: GitlabClientOptions): GitlabClient {
     mergeRequest: (reference, signal) => readMergeRequest(connection, reference, signal),
     reviews: (reference, signal) => readReviews(connection, reference, signal),
     commitStatuses: (commit, signal) => readCommitStatuses(connection, commit, signal),
+    postCommitStatus: (commit, status, signal) => postCommitStatus(connection, commit, status, signal),
+    projectMembers: (projectId, signal) => listProjectMembers(connection, projectId, signal),
+    projectMember: (reference, signal) => readProjectMember(connection, reference, signal),
+    user: (userId, signal) => readUser(connection, userId, signal),
     rateLimit: () => lastLimit,
     close: () => exchange.close(),
   };

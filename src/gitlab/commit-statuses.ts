@@ -1,8 +1,10 @@
 import { Commits } from '@gitbeaker/rest';
 import { z } from 'zod';
+import { GITLAB_STATE } from '../domain/check-status.ts';
+import type { PostedStatus } from '../domain/commit-statuses.ts';
 import { stateOfGitlabStatus } from '../domain/status-mapping.ts';
 import type { CommitStatus } from '../domain/status-rollup.ts';
-import { GitlabBadAnswer } from './errors.ts';
+import { GitlabBadAnswer, GitlabRejected } from './errors.ts';
 import { nextPage, PER_PAGE } from './paging.ts';
 import { type Connection, speakerFor } from './requester.ts';
 import { checked, id } from './shapes.ts';
@@ -38,4 +40,26 @@ export async function readCommitStatuses(
     page = nextPage(headers(), page);
   }
   return [...found.values()];
+}
+
+/** GitLab's way to say that a status of that name is there, and in that state already. */
+const IN_THAT_STATE = /cannot transition status via/i;
+
+/**
+ * Sets a status of a commit, instead of what it was told before under that name.
+ * @throws GitlabNotFound where the project does not have the commit, or has it in no branch
+ * @throws GitlabForbidden where the token's account is no Developer of it
+ */
+export async function postCommitStatus(
+  connection: Connection,
+  { gitlabProjectId, sha }: { gitlabProjectId: number; sha: string },
+  { name, state, description }: PostedStatus,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { options } = speakerFor(connection, { signal });
+  try {
+    await new Commits(options).editStatus(gitlabProjectId, sha, GITLAB_STATE[state], { name, description });
+  } catch (error) {
+    if (!(error instanceof GitlabRejected) || !IN_THAT_STATE.test(error.message)) throw error;
+  }
 }

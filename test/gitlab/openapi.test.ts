@@ -33,6 +33,14 @@ const calls: [string, (client: GitlabClient) => Promise<unknown>][] = [
   ['mergeRequest', (client) => client.mergeRequest({ gitlabProjectId: 5, iid: 1 })],
   ['reviews', (client) => client.reviews({ gitlabProjectId: 5, iid: 1 })],
   ['commitStatuses', (client) => client.commitStatuses({ gitlabProjectId: 5, sha })],
+  [
+    'postCommitStatus',
+    (client) =>
+      client.postCommitStatus(
+        { gitlabProjectId: 5, sha },
+        { name: 'forgeflow', state: 'error', description: 'it is so' },
+      ),
+  ],
   ['group by id', (client) => client.group(6)],
   ['group by path', (client) => client.group('group/subgroup')],
   ['groupProjects', (client) => client.groupProjects(6, 2)],

@@ -5,6 +5,7 @@ import { approvalsJson, mergeRequestJson, reviewerJson, type MergeRequest } from
 import { offsetPage, PAGE_PARAMETERS } from './pagination.ts';
 import { commitStatusJson } from './pipelines.ts';
 import { REPORTER, type Project } from './places.ts';
+import { postStatus } from './status-post.ts';
 
 const ONE = '/projects/:id/merge_requests/:merge_request_iid';
 
@@ -15,6 +16,7 @@ export const mergeRequestRoutes: Route[] = [
   { method: 'GET', path: `${ONE}/approvals`, work: showApprovals },
   { method: 'GET', path: `${ONE}/reviewers`, work: listReviewers },
   { method: 'GET', path: '/projects/:id/repository/commits/:sha/statuses', work: listStatuses },
+  { method: 'POST', path: '/projects/:id/statuses/:sha', work: postStatus },
 ];
 
 /** What is seen of a project that is not private is seen by all; its own members want to be more than guests. */

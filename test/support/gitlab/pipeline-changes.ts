@@ -28,6 +28,7 @@ export interface NewPipeline {
 export interface ReportedStatus extends NewJob {
   sha: string;
   ref?: string;
+  description?: string | null;
 }
 
 /** What runners do, and other services that report on commits. Hooks are told of each change, as GitLab does it. */
@@ -112,7 +113,7 @@ export function createPipelineChanges(world: World, within: Surroundings): Pipel
 
   function newJob(
     pipeline: Pipeline,
-    { name, status, stage = 'test', allowFailure = false }: NewJob,
+    { name, status, stage = 'test', allowFailure = false, description = null }: Omit<ReportedStatus, 'sha'>,
     external: boolean,
   ) {
     const id = world.nextId('job');
@@ -123,6 +124,7 @@ export function createPipelineChanges(world: World, within: Surroundings): Pipel
       stage,
       allowFailure,
       external,
+      description,
       retried: false,
       pipeline,
       createdAt: within.clock.now(),

@@ -25,6 +25,7 @@ export interface Job {
   retried: boolean;
   /** Reported by another service: no runner, and no event of its own. */
   external: boolean;
+  description: string | null;
   pipeline: Pipeline;
   createdAt: number;
 }
@@ -59,7 +60,7 @@ export function statusOf({ jobs }: Pick<Pipeline, 'jobs'>): StatusWord {
   return over.find((word) => words.includes(word)) ?? 'skipped';
 }
 
-export function commitStatusJson({ id, name, status, allowFailure, pipeline, createdAt }: Job): object {
+export function commitStatusJson({ id, name, status, description, allowFailure, pipeline, createdAt }: Job): object {
   return {
     id,
     sha: pipeline.sha,
@@ -67,7 +68,7 @@ export function commitStatusJson({ id, name, status, allowFailure, pipeline, cre
     status,
     name,
     target_url: null,
-    description: null,
+    description,
     created_at: new Date(createdAt).toISOString(),
     started_at: null,
     finished_at: null,
