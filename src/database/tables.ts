@@ -128,6 +128,8 @@ export interface RepositoryTable {
   token_hash: Buffer | null;
   /** When its members were last read to the end. */
   permissions_read_at: Date | null;
+  /** When the fetch began whose branches are those that `branches` has: an older one is not to overwrite them. */
+  branches_read_at: Date | null;
   /** Since when GitLab does not show it any more. */
   gone_at: Date | null;
 }

@@ -204,6 +204,7 @@ async function repositories(db: AnyDatabase): Promise<void> {
       add column commits_size bigint,
       add column token_hash bytea,
       add column permissions_read_at timestamptz,
+      add column branches_read_at timestamptz,
       add column gone_at timestamptz
   `.execute(db);
   await sql`
@@ -220,7 +221,8 @@ export async function down(db: AnyDatabase): Promise<void> {
   );
   await sql`
     alter table repositories
-      drop column commits_size, drop column token_hash, drop column permissions_read_at, drop column gone_at
+      drop column commits_size, drop column token_hash, drop column permissions_read_at,
+      drop column branches_read_at, drop column gone_at
   `.execute(db);
   await sql`
     drop table coverage_history, coverage_files, commit_coverage, coverage_reports, secrets, problems, checks,
