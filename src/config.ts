@@ -25,6 +25,8 @@ export interface Config {
   readonly webUiUrl: string | undefined;
   /** Where `forgeflow dev` keeps its data; an absolute path. */
   readonly home: string;
+  /** Where settings are read from besides the environment, whether it is there or not; an absolute path. */
+  readonly dotenvFile: string;
   /** Where clones are kept; an absolute path. */
   readonly storageDirectory: string;
   /** Jobs with a clone that a worker has in hand at once. */
@@ -115,6 +117,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     temporalEnv: usesDevTemporal ? { ...temporalEnv, TEMPORAL_ADDRESS: dev.temporalAddress } : temporalEnv,
     webUiUrl: usesDevTemporal ? (dev.webUiUrl ?? undefined) : undefined,
     home,
+    dotenvFile: resolve(directory, DOTENV),
     storageDirectory: resolve(directory, set.STORAGE_DIR ?? join(home, 'storage')),
     gitConcurrency: set.GIT_CONCURRENCY,
     gitCaFile: set.GIT_SSL_CAINFO,
@@ -169,8 +172,10 @@ export function required<T>(variable: string, value: T | undefined, hint = 'it i
   return value;
 }
 
+const DOTENV = '.env';
+
 function readDotenv(directory: string): Record<string, string> {
-  const file = resolve(directory, '.env');
+  const file = resolve(directory, DOTENV);
   return existsSync(file) ? parseDotenv(readFileSync(file)) : {};
 }
 

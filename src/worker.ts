@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
-import { createCheckRunner } from '../activities/check-runner.ts';
+import { type CheckRunner, createCheckRunner } from '../activities/check-runner.ts';
 import { createGitlabAccess } from '../activities/gitlab-access.ts';
 import { hooksInHand } from '../activities/gitlab-hooks.ts';
 import { createActivities } from '../activities/index.ts';
@@ -26,7 +26,7 @@ import { UnreachableError } from './temporal/connection.ts';
 import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
 import { createJobControl } from './temporal/job-control.ts';
 import { sweepAtStart } from './temporal/schedules.ts';
-import { FORGEFLOW_QUEUE, GIT_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
+import { CHECKS_QUEUE, FORGEFLOW_QUEUE, GIT_QUEUE, type TaskQueue } from './temporal/task-queues.ts';
 import {
   createWorkers,
   installRuntime,
@@ -150,6 +150,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     }),
   );
   const clones = createJobClones(config, db);
+  const checkRunner = createCheckRunner(config);
   const workers = await createWorkers({
     connection: temporal.connection,
     namespace: temporal.namespace,
@@ -164,7 +165,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       clones,
       cache: openCache(config.cache, config.storageDirectory),
       cacheQuotaBytes: config.cacheQuotaBytes,
-      checkRunner: createCheckRunner(config),
+      checkRunner,
       control: createJobControl(temporal.client),
       observe: (outcome) => {
         metrics.attempted({ outcome: attemptResult(outcome), durationMs: outcome.durationMs });
@@ -192,6 +193,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     : undefined;
   const sweepStarted = relay === undefined ? undefined : sweepAtStart(temporal.client, logger);
   if (queues.includes(GIT_QUEUE)) sweepClones(clones, logger);
+  if (queues.includes(CHECKS_QUEUE)) prepareChecks(checkRunner, config, logger);
   const done = running.done.finally(async () => {
     await relay?.stop();
     await sweepStarted;
@@ -224,6 +226,18 @@ function sweepClones(clones: JobClones, logger: Logger): void {
       });
     },
   );
+}
+
+/**
+ * In the background: what killed workers have left of checks goes, and a file of plugins that is wrong is better known before
+ * a check fails for it.
+ */
+function prepareChecks(checkRunner: CheckRunner, { checkPluginsFile }: Config, logger: Logger): void {
+  const warn = (message: string) => (error: unknown) => {
+    logger.warn(message, { problem: error instanceof Error ? error.message : 'unknown' });
+  };
+  checkRunner.sweep().catch(warn('what old checks have left could not be looked for'));
+  if (checkPluginsFile !== undefined) checkRunner.plugins().catch(warn('no check can be run'));
 }
 
 /** Nothing is lost while Postgres or Temporal are away, so a worker that starts meanwhile waits for them, as it would later. */

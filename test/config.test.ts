@@ -34,6 +34,7 @@ describe('settings', () => {
       temporalEnv: {},
       webUiUrl: undefined,
       home: join(directory, '.forgeflow'),
+      dotenvFile: join(directory, '.env'),
       storageDirectory: join(directory, '.forgeflow', 'storage'),
       gitConcurrency: 2,
       gitCaFile: undefined,
