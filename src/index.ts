@@ -1,6 +1,8 @@
 export { ForgeflowClient } from './client/forgeflow-client.ts';
+export type { CoverageReportEntry, SubmittedReport } from './client/coverage.ts';
 export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } from './client/deliveries.ts';
 export type { Publication, PublishedEvent } from './bus/outbox.ts';
+export type { RepositoryToken } from './client/repository-tokens.ts';
 export type { SearchOptions, SearchResult, SearchResults } from './client/search.ts';
 export type { Backlog, QueueStatus, SystemStatus, TrippedStatus } from './client/status.ts';
 export type {
@@ -10,4 +12,5 @@ export type {
   SubscriptionWithSecret,
 } from './client/subscriptions.ts';
 export { type Config, ConfigError, loadConfig } from './config.ts';
+export type { AcceptedReport } from './domain/coverage-report.ts';
 export { Refusal } from './domain/refusal.ts';

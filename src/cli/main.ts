@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addCommitCommands } from './commits.ts';
+import { addCoverageCommands } from './coverage.ts';
 import { addDeliveryCommands } from './deliveries.ts';
 import { addDevCommand } from './dev.ts';
 import { explain } from './errors.ts';
@@ -34,6 +35,7 @@ addGitlabCommands(program);
 addRepositoryCommands(program);
 addCommitCommands(program);
 addJobCommands(program);
+addCoverageCommands(program);
 addSearchCommand(program);
 addScheduleCommands(program);
 addStatusCommand(program);

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import type { Repository } from '../client/repositories.ts';
+import type { RepositoryToken } from '../client/repository-tokens.ts';
 import { addCommand, type CommonOptions, withClient } from './command.ts';
 import { print, size, table, time } from './output.ts';
 import { covered, head, index, repositoryScreen } from './repository-screen.ts';
@@ -30,7 +31,20 @@ export function addRepositoryCommands(program: Command): void {
     },
   );
 
-  addCommand(noun, 'remove <path>', 'track it no longer; its clone and index go').action(
+  addCommand(noun, 'token <path>', 'make the token by which its CI sends coverage; it is shown this once')
+    .option('--revoke', 'take it away instead')
+    .action(async (path: string, options: CommonOptions & { revoke?: boolean }) => {
+      if (options.revoke) {
+        await withClient((client) => client.repositories.revokeToken(path));
+        print({ repository: path, revoked: true }, options, () => `${path} has no token any more.`);
+        return;
+      }
+      const render = ({ repository, token }: RepositoryToken) =>
+        `${pc.green('Token')} of ${repository}, shown this once; the one before is worth nothing any more:\n\n${token}`;
+      print(await withClient((client) => client.repositories.createToken(path)), options, render);
+    });
+
+  addCommand(noun, 'remove <path>', 'leave nothing of it: rows, clone, index, cache, webhook and jobs').action(
     async (path: string, options: CommonOptions) => {
       await withClient((client) => client.repositories.remove(path));
       print({ path, removed: true }, options, () => `Removed ${path}.`);

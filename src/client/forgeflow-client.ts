@@ -8,6 +8,7 @@ import { createSealer } from '../secrets/sealer.ts';
 import { LateClient } from '../temporal/connection.ts';
 import { Commits } from './commits.ts';
 import type { ClientContext } from './context.ts';
+import { Coverage } from './coverage.ts';
 import { Deliveries } from './deliveries.ts';
 import { Repositories } from './repositories.ts';
 import { readStatus, type SystemStatus } from './status.ts';
@@ -32,6 +33,7 @@ export class ForgeflowClient {
   readonly repositories: Repositories;
   readonly commits: Commits;
   readonly jobs: Jobs;
+  readonly coverage: Coverage;
   readonly #context: ClientContext;
   readonly #temporal: LateClient;
 
@@ -50,6 +52,7 @@ export class ForgeflowClient {
     this.repositories = new Repositories(context);
     this.commits = new Commits(context);
     this.jobs = new Jobs(context);
+    this.coverage = new Coverage(context);
   }
 
   /**

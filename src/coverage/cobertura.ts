@@ -82,7 +82,7 @@ export class CoberturaReader {
     else if (name === 'source') this.#source = '';
     else if (name === 'class') {
       const file = this.#collected.file((attributes['filename'] ?? '').trim(), this.#line());
-      this.#class = { file, own: new Map(), ofMethods: new Map() };
+      this.#class = { file, own: this.#collected.newLines(), ofMethods: this.#collected.newLines() };
     } else if (name === 'line' && this.#class !== null) {
       const line = lineOf(attributes['number'] ?? '', attributes['hits'] ?? '', this.#line());
       if (line === null) return;

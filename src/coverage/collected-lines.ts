@@ -30,10 +30,16 @@ export class CollectedLines {
     let found = this.#files.get(name);
     if (found === undefined) {
       if (this.#files.size === FILES_LIMIT) throw new CoverageError(line, `there are more than ${FILES_LIMIT} files`);
-      found = new Map<number, number>();
-      this.#files.set(name, found);
+      found = this.newLines();
+      // A copy: what is cut out of a longer text keeps all of that alive, which here would be the whole report.
+      this.#files.set(Buffer.from(name).toString(), found);
     }
     return found;
+  }
+
+  /** To add to, of a part of a file. */
+  newLines(): LineHits {
+    return new Map();
   }
 
   /** Every file once, in the order of its path, with its lines in order. @param pathOf where a file is in the repository */
@@ -54,6 +60,19 @@ export class CollectedLines {
     });
   }
 }
+
+/** For a report that is only looked through: it finds the same faults, and keeps nothing but the names of the files. */
+export class PassedLines extends CollectedLines {
+  override newLines(): LineHits {
+    return NOTHING_KEPT;
+  }
+}
+
+const NOTHING_KEPT = new (class extends Map<number, number> {
+  override set(): this {
+    return this;
+  }
+})();
 
 export function addHits(lines: LineHits, number: number, hits: number): void {
   lines.set(number, Math.min((lines.get(number) ?? 0) + hits, Number.MAX_SAFE_INTEGER));

@@ -1,7 +1,7 @@
 import { COVERAGE_LIMIT, type FileCoverage } from '../domain/coverage.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { CoberturaReader } from './cobertura.ts';
-import { CollectedLines } from './collected-lines.ts';
+import { CollectedLines, PassedLines } from './collected-lines.ts';
 import { CoverageError } from './coverage-error.ts';
 import { LcovReader } from './lcov.ts';
 import { type PathHints, repositoryPaths } from './repository-path.ts';
@@ -27,7 +27,24 @@ export async function parseCoverage(
   hints: PathHints = {},
 ): Promise<CoverageReport> {
   const collected = new CollectedLines();
-  // What is no UTF-8 becomes a sign that stands for it: in the name of a function, that is all there is to it.
+  const format = await read(chunks, collected);
+  return { format, files: collected.finish(repositoryPaths(collected.sources, hints)) };
+}
+
+/**
+ * Looks through a report as {@link parseCoverage} reads it, without keeping its lines.
+ * @throws what that throws
+ */
+export async function checkCoverage(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<CoverageReport['format']> {
+  return read(chunks, new PassedLines());
+}
+
+async function read(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  collected: CollectedLines,
+): Promise<CoverageReport['format']> {
   const decoder = new TextDecoder('utf-8');
   let reader: LcovReader | CoberturaReader | null = null;
   let before = '';
@@ -58,8 +75,5 @@ export async function parseCoverage(
   const used = reader as LcovReader | CoberturaReader | null;
   if (used === null) throw empty();
   used.end();
-  return {
-    format: used instanceof LcovReader ? 'lcov' : 'cobertura',
-    files: collected.finish(repositoryPaths(collected.sources, hints)),
-  };
+  return used instanceof LcovReader ? 'lcov' : 'cobertura';
 }

@@ -23,29 +23,6 @@ export interface CoveredFile extends LineTotals {
   path: string;
 }
 
-/** A commit that a report waits for, as far as that matters to it. */
-export interface AwaitedCommit {
-  id: number;
-  /** It is on our disk, or has been. */
-  isCompleted: boolean;
-  /** When it was pushed, or otherwise became known. */
-  knownSince: Date;
-}
-
-export async function findAwaitedCommit(
-  db: Database,
-  repositoryId: number,
-  sha: string,
-): Promise<AwaitedCommit | undefined> {
-  const row = await db
-    .selectFrom('commits')
-    .select(['id', 'state', 'created_at'])
-    .where('repository_id', '=', repositoryId)
-    .where('sha', '=', sha)
-    .executeTakeFirst();
-  return row && { id: row.id, isCompleted: row.state === 'completed', knownSince: row.created_at };
-}
-
 /**
  * Keeps what a report says of a commit, instead of what was known before, for the branches that stand at it too, and ends the
  * report; GitLab is to be told then. All of it or nothing.

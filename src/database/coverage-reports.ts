@@ -26,9 +26,40 @@ export interface NewReport {
   sizeBytes: number;
 }
 
+/** A commit that a report waits for, as far as that matters to it. */
+export interface AwaitedCommit {
+  id: number;
+  /** It is on our disk, or has been. */
+  isCompleted: boolean;
+  /** When it was pushed, or otherwise became known. */
+  knownSince: Date;
+}
+
+export async function findAwaitedCommit(
+  db: Database,
+  repositoryId: number,
+  sha: string,
+): Promise<AwaitedCommit | undefined> {
+  const row = await db
+    .selectFrom('commits')
+    .select(['id', 'state', 'created_at'])
+    .where('repository_id', '=', repositoryId)
+    .where('sha', '=', sha)
+    .executeTakeFirst();
+  return row && { id: row.id, isCompleted: row.state === 'completed', knownSince: row.created_at };
+}
+
 /** Until when a report waits for its commit. */
 export function heldUntil({ receivedAt }: Pick<CoverageReport, 'receivedAt'>): Date {
   return new Date(receivedAt.getTime() + REPORT_HOLD_MS);
+}
+
+/** A report that was taken in just now. */
+export interface StoredReport {
+  id: number;
+  sha: string;
+  /** Until when it waits for its commit; null where that is there. */
+  waitsUntil: Date | null;
 }
 
 /**
@@ -38,7 +69,7 @@ export function heldUntil({ receivedAt }: Pick<CoverageReport, 'receivedAt'>): D
 export async function storeReport(
   db: Database,
   { repositoryId, sha, content, sizeBytes }: NewReport,
-): Promise<CoverageReport | undefined> {
+): Promise<StoredReport | undefined> {
   if (!db.isTransaction)
     return db
       .transaction()
@@ -61,10 +92,11 @@ export async function storeReport(
   const row = await db
     .insertInto('coverage_reports')
     .values({ repository_id: repositoryId, sha, content, size_bytes: sizeBytes })
-    .returning(REPORT_COLUMNS)
+    .returning(['id', 'received_at'])
     .executeTakeFirstOrThrow();
   await requestJobs(db, [{ kind: 'processCoverage', payload: { repositoryId, sha, report: row.id } }]);
-  return reportOf(row);
+  const commit = await findAwaitedCommit(db, repositoryId, sha);
+  return { id: row.id, sha, waitsUntil: commit?.isCompleted ? null : heldUntil({ receivedAt: row.received_at }) };
 }
 
 /** Keeps the repository from being removed until the end of the transaction. @returns false where it is not tracked */

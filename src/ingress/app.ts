@@ -6,6 +6,7 @@ import { PAYLOAD_LIMIT } from '../domain/delivery.ts';
 import type { Logger } from '../logging.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { refuseMalformedAddress, refuseUnreadable } from './client-errors.ts';
+import { addCoverage } from './coverage.ts';
 import { addEvents } from './events.ts';
 import { addGitlabEvents } from './gitlab-events.ts';
 import { addHealth, HEALTH_ROUTES } from './health.ts';
@@ -79,6 +80,7 @@ export function createIngress({
 
   addGitlabEvents(app, { db, token, bodyLimit });
   addEvents(app, { db, token, bodyLimit: bodyLimit + ENVELOPE_SIZE });
+  addCoverage(app, { db });
   addHealth(app, { db, metrics });
   return app;
 }
