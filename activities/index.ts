@@ -20,12 +20,7 @@ import { createMergeRequestSync } from './merge-request-sync.ts';
 import { createMergeability, type MergeabilityDependencies } from './mergeability.ts';
 import { createOrganizationRepositories } from './organization-repositories.ts';
 import { createPermissions } from './permissions.ts';
-import {
-  createRepositoryClones,
-  createRepositoryRecords,
-  type RepositoryClones,
-  type RepositoryRecords,
-} from './repositories.ts';
+import { createRepositoryRecords, type RepositoryRecords } from './repositories.ts';
 import { createRetention, type Retention, type RetentionDependencies } from './retention.ts';
 import { createReviewDecision } from './review-decision.ts';
 import { createSearch } from './search.ts';
@@ -44,7 +39,7 @@ export type EgressActivities = DeliveryAttempts & TestSends;
 /** On task queue `gitlab`. */
 export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActivities>;
 /** On task queue `git`. */
-export type GitActivities = RepositoryClones & Partial<JobActivities>;
+export type GitActivities = Partial<JobActivities>;
 /** On task queue `forgeflow`. */
 export type RecordActivities = DeliveryRecords & GitlabRuns & RepositoryRecords & Retention & Partial<JobActivities>;
 /** On task queue `checks`. */
@@ -86,7 +81,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
     gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies), ...jobs.gitlab },
-    git: { ...createRepositoryClones(dependencies), ...jobs.git },
+    git: jobs.git,
     checks: jobs.checks,
   };
 }

@@ -1,12 +1,10 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { ForgeflowDatabase } from '../src/database/connection.ts';
 import { requestJobs } from '../src/database/job-requests.ts';
-import { trackRepository, untrackRepository } from '../src/database/tracked-repositories.ts';
-import type { JobClones } from './job-clones.ts';
+import { trackRepository } from '../src/database/tracked-repositories.ts';
 
 export interface RepositoriesDependencies {
   db: ForgeflowDatabase;
-  clones: JobClones;
 }
 
 export interface TrackRequest {
@@ -16,9 +14,8 @@ export interface TrackRequest {
 }
 
 export type RepositoryRecords = ReturnType<typeof createRepositoryRecords>;
-export type RepositoryClones = ReturnType<typeof createRepositoryClones>;
 
-export function createRepositoryRecords({ db }: Pick<RepositoriesDependencies, 'db'>) {
+export function createRepositoryRecords({ db }: RepositoriesDependencies) {
   return {
     /** Tracks a repository from now on, and asks for the jobs that find out all there is to know of it. */
     async trackRepository({ repositoryId, requiredApprovals }: TrackRequest): Promise<void> {
@@ -29,22 +26,10 @@ export function createRepositoryRecords({ db }: Pick<RepositoriesDependencies, '
         await requestJobs(transaction, [
           { kind: 'sync_merge_requests', payload: { repositoryId } },
           { kind: 'reindex_search', payload: { repositoryId } },
+          { kind: 'initializeRepository', payload: { repositoryId } },
+          { kind: 'updateRepositoryPermissions', payload: { repositoryId } },
         ]);
       });
-    },
-
-    /** All that is known of it goes, but for its webhook. Nothing happens where it is not tracked. */
-    async untrackRepository(repositoryId: number): Promise<void> {
-      await untrackRepository(db, repositoryId);
-    },
-  };
-}
-
-export function createRepositoryClones({ clones }: Pick<RepositoriesDependencies, 'clones'>) {
-  return {
-    /** Takes the clone of a repository off this machine. */
-    async removeClone(repositoryId: number): Promise<void> {
-      await clones.remove(repositoryId);
     },
   };
 }

@@ -172,12 +172,6 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
     gitlab.rateLimit.allow();
     return { workflowId: `trackRepository/${path}?required_approvals=2` };
   },
-  async 'untrack-repository'({ forgeflow, gitlab }) {
-    const { path } = gitlab.addProject({ path: 'removed' });
-    const { id } = await forgeflow.repositories.add(path);
-    await forgeflow.repositories.remove(path);
-    return { workflowId: `untrackRepository/repo/${id}` };
-  },
 };
 
 async function workflowOf({ temporal }: Environment['forgeflow'], { runId }: { runId: string }): Promise<string> {

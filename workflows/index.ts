@@ -4,6 +4,6 @@ export { testSubscription } from './test-subscription.ts';
 export { installGitLabWebhooks } from './install-gitlab-webhooks.ts';
 export { syncGitLabRepositories } from './sync-gitlab-repositories.ts';
 export { sweepDeliveries } from './sweep-deliveries.ts';
-export { trackRepository, untrackRepository } from './track-repository.ts';
+export { trackRepository } from './track-repository.ts';
 // Every other name is a kind of job.
 export { default } from './jobs.ts';

@@ -1,7 +1,7 @@
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import { JOB_ATTEMPTS, JOB_DELAY_FACTOR, JOB_FIRST_DELAY_MS, JOB_LONGEST_DELAY_MS } from '../src/domain/job-retry.ts';
 import type { JobActivities } from '../activities/jobs.ts';
-import type { EgressActivities, GitActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
+import type { EgressActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
 
 /** Outgoing webhooks, on workers that may stand in a network of their own. */
 export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery'>>({
@@ -102,16 +102,8 @@ export const jobActivities = {
 };
 
 /** Which repositories are tracked. A person waits for it. */
-export const repositoryRecords = proxyActivities<Pick<RecordActivities, 'trackRepository' | 'untrackRepository'>>({
+export const repositoryRecords = proxyActivities<Pick<RecordActivities, 'trackRepository'>>({
   taskQueue: 'forgeflow',
-  // Of a large repository that is removed, the index takes some seconds.
-  startToCloseTimeout: '2 minutes',
+  startToCloseTimeout: '1 minute', // its row, for which a removal may be waited for that deletes much
   retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
-});
-
-export const repositoryClones = proxyActivities<Pick<GitActivities, 'removeClone'>>({
-  taskQueue: 'git',
-  // Who fetches it just now is waited for.
-  startToCloseTimeout: '1 hour',
-  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute', maximumAttempts: 10 },
 });

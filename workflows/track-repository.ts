@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { gitlabListing, repositoryClones, repositoryRecords } from './proxies.ts';
+import { gitlabListing, repositoryRecords } from './proxies.ts';
 
 export interface TrackInput {
   /** In GitLab. */
@@ -31,10 +31,4 @@ export async function trackRepository({ path, requiredApprovals }: TrackInput): 
     ...(requiredApprovals !== undefined && { requiredApprovals }),
   });
   return repositoryId;
-}
-
-/** Forgets all that is known of a repository, but for its webhook, and takes its clone off the disk. */
-export async function untrackRepository(repositoryId: number): Promise<void> {
-  await repositoryRecords.untrackRepository(repositoryId); // first: jobs that run write nothing from now on
-  await repositoryClones.removeClone(repositoryId);
 }

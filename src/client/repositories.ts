@@ -1,14 +1,15 @@
 import { listMergeRequests } from '../database/merge-requests.ts';
 import type { MergeRequestRecord } from '../database/merge-request-records.ts';
 import { readOverview, type RepositoryOverview } from '../database/repository-overview.ts';
+import { findRepositoryByPath } from '../database/repositories.ts';
 import { readUpkeep } from '../database/repository-upkeep.ts';
+import { findTrackedByPath } from '../database/tracked-repositories.ts';
 import type { MergeState } from '../domain/merge-state.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import type { ReviewDecision } from '../domain/review-decision.ts';
 import type { StatusState } from '../domain/status-rollup.ts';
 import { reach } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
-import { createRepositoryToken, type RepositoryToken, revokeRepositoryToken } from './repository-tokens.ts';
 import { type CoverageTotals, presentDetails, type RepositoryDetails, totals } from './repository-details.ts';
 
 /** A tracked repository. Times are ISO 8601, absent is null. */
@@ -120,37 +121,31 @@ export class Repositories {
   }
 
   /**
-   * Tracks it no longer: its clone, its index and what is known of its merge requests go. Its webhook stays, which is the
-   * installer's.
-   * @throws Refusal `not_found`
+   * Leaves nothing of it: its jobs are cancelled, and its webhook at GitLab, its clone, its cached artefacts and all that is
+   * known of it go. Waits for the end of that, which is once GitLab's rate limit allows it.
+   * @throws Refusal `not_found`; Error with the reason, where it could not be done; then what is left of it is removed by
+   *   doing it once more
    */
   async remove(path: string): Promise<void> {
-    const { temporal } = this.#context;
-    const found = await this.#find(path);
+    const { db, temporal } = this.#context;
+    const wanted = checkPath(path);
+    // One that is listed alone has its webhook, as has one whose removal did not get to its end.
+    const found = (await findTrackedByPath(db, wanted)) ?? (await findRepositoryByPath(db, wanted));
+    if (found === undefined) throw notTracked(path);
     await reach(temporal);
-    const { runUntracking } = await import('../temporal/repositories.ts');
-    await runUntracking(temporal, found);
-  }
-
-  /**
-   * Makes a token by which its CI sends coverage and uses the cache; the one before is worth nothing from then on.
-   * @returns it, in clear this once @throws Refusal `not_found`
-   */
-  async createToken(path: string): Promise<RepositoryToken> {
-    return createRepositoryToken(this.#context.db, path);
-  }
-
-  /** Takes its token away. @throws Refusal `not_found` */
-  async revokeToken(path: string): Promise<void> {
-    await revokeRepositoryToken(this.#context.db, path);
+    const { runRemoval } = await import('../temporal/repositories.ts');
+    await runRemoval(temporal, { id: found.id, path: found.path });
   }
 
   async #find(path: string): Promise<RepositoryOverview> {
     const [found] = await readOverview(this.#context.db, checkPath(path));
-    if (found === undefined)
-      throw new Refusal('not_found', `there is no tracked repository "${path}"; "repositories add" tracks one`);
+    if (found === undefined) throw notTracked(path);
     return found;
   }
+}
+
+function notTracked(path: string): Refusal {
+  return new Refusal('not_found', `there is no tracked repository "${path}"; "repositories add" tracks one`);
 }
 
 function checkPath(path: string): string {

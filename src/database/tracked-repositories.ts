@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import type { Database } from './connection.ts';
+import { deleteContents } from './destroy-repository.ts';
 import type { RepositoryTable } from './tables.ts';
 
 /** A repository that is cloned, indexed and looked after. */
@@ -58,15 +59,14 @@ export async function untrackRepository(db: Database, id: number): Promise<boole
       required_approvals: null,
       fetched_at: null,
       clone_bytes: null,
+      commits_size: null,
+      token_hash: null,
+      permissions_read_at: null,
     })
     .where('id', '=', id)
     .where('tracked_at', 'is not', null)
     .executeTakeFirst();
-  await sql`
-    with locked as (select id from merge_requests where repository_id = ${id} order by id for update)
-    delete from merge_requests using locked where merge_requests.id = locked.id
-  `.execute(db);
-  await db.deleteFrom('search_indexes').where('repository_id', '=', id).execute(); // and all of the index with it
+  await deleteContents(db, id);
   return numUpdatedRows === 1n;
 }
 

@@ -75,8 +75,12 @@ export function planHook(wanted: WantedHook, stored: StoredHook, found: readonly
   };
 }
 
-/** All hooks of ours, for an owner that is to have none. */
-export function planRemoval(wanted: WantedHook, stored: StoredHook, found: readonly FoundHook[]): number[] {
+/** All hooks of ours, for an owner that is to have none. @param wanted its URL is empty where it is not known */
+export function planRemoval(
+  wanted: Pick<WantedHook, 'url'>,
+  stored: StoredHook,
+  found: readonly FoundHook[],
+): number[] {
   return found.filter((hook) => isOurs(hook, wanted, stored)).map(({ id }) => id);
 }
 
@@ -105,7 +109,7 @@ function hookToKeep(wanted: WantedHook, stored: StoredHook, found: readonly Foun
     .sort((one, other) => rank(one) - rank(other) || one.id - other.id)[0];
 }
 
-function isOurs(hook: FoundHook, wanted: WantedHook, stored: StoredHook): boolean {
+function isOurs(hook: FoundHook, wanted: Pick<WantedHook, 'url'>, stored: StoredHook): boolean {
   return isSameUrl(hook.url, wanted.url) || isMarked(hook, stored) || hook.id === stored.gitlabHookId;
 }
 

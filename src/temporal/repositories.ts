@@ -1,6 +1,8 @@
 import { type Client, WorkflowIdConflictPolicy } from '@temporalio/client';
-import type { TrackInput, trackRepository, untrackRepository } from '../../workflows/track-repository.ts';
+import type { TrackInput, trackRepository } from '../../workflows/track-repository.ts';
 import { repositoryKey } from '../../workflows/search-attributes.ts';
+import { parseJob } from '../domain/job.ts';
+import { submitJob } from './jobs.ts';
 import { resultOf } from './run-result.ts';
 import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
@@ -20,15 +22,9 @@ export async function runTracking(client: Client, input: TrackInput): Promise<nu
   return resultOf(handle);
 }
 
-/** @throws Error with the reason */
-export async function runUntracking(client: Client, { id, path }: { id: number; path: string }): Promise<void> {
-  const handle = await client.workflow.start<typeof untrackRepository>('untrackRepository', {
-    workflowId: `untrackRepository/repo/${id}`,
-    taskQueue: FORGEFLOW_QUEUE,
-    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-    args: [id],
-    staticSummary: `remove ${path}`,
-    typedSearchAttributes: [{ key: repositoryKey, value: path }],
-  });
-  await resultOf(handle);
+/** Has all of a repository destroyed, and waits until that is done. @throws Error with the reason */
+export async function runRemoval(client: Client, repository: { id: number; path: string }): Promise<void> {
+  const { kind, payload, dedupeKey: jobId } = parseJob('destroyRepository', { repositoryId: repository.id });
+  await submitJob(client, { kind, payload, jobId, subject: { repository, name: repository.path } });
+  await resultOf(client.workflow.getHandle(jobId));
 }

@@ -61,7 +61,8 @@ function untilBrokenOff({ signal }: JobRun, tidyMs = 0): Promise<never> {
 }
 
 const untilBegun = (subject: number, runs = 1) =>
-  eventually(() => {
+  eventually(async () => {
+    await Promise.resolve();
     if (script.runs(subject).length < runs) throw new Error('it has not begun');
   });
 

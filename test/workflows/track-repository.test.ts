@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { TrackInput, trackRepository, untrackRepository } from '../../workflows/track-repository.ts';
+import type { TrackInput, trackRepository } from '../../workflows/track-repository.ts';
 import { eventually } from '../support/eventually.ts';
 import { historyText } from '../support/history.ts';
 import { type MergeEnvironment, startMergeEnvironment } from '../support/merge-environment.ts';
@@ -27,12 +27,6 @@ const start = (input: TrackInput) =>
     args: [input],
   });
 const track = async (input: TrackInput) => (await start(input)).result();
-const untrack = (id: number) =>
-  environment.forgeflow.temporal.workflow.execute<typeof untrackRepository>('untrackRepository', {
-    workflowId: `untrackRepository/test-${++count}`,
-    taskQueue: 'forgeflow',
-    args: [id],
-  });
 const failureOf = async (input: TrackInput) => {
   const error: unknown = await track(input).catch((thrown: unknown) => thrown);
   if (!(error instanceof WorkflowFailedError)) throw error;
@@ -172,64 +166,6 @@ describe('what cannot be tracked leaves no trace', () => {
     const id = await track({ path: project.path });
     expect(fault.hits).toBe(1);
     expect(await row(id)).toMatchObject({ path: project.path });
-  });
-});
-
-describe('to remove one', () => {
-  test('leaves nothing of it, in Postgres or on disk, but the row of its webhook; it can be tracked again', async () => {
-    const { id, project } = await trackedAndDone('short-lived');
-    const hook = await environment.database.db
-      .selectFrom('gitlab_hooks')
-      .selectAll()
-      .where('repository_id', '=', id)
-      .executeTakeFirstOrThrow();
-    await untrack(id);
-    expect(await traces(id)).toEqual({});
-    expect(await row(id)).toMatchObject({
-      path: project.path,
-      ...{ tracked_at: null, default_branch: null, head_sha: null, required_approvals: null },
-      ...{ fetched_at: null, clone_bytes: null },
-    });
-    expect(
-      await environment.database.db
-        .selectFrom('gitlab_hooks')
-        .selectAll()
-        .where('repository_id', '=', id)
-        .executeTakeFirstOrThrow(),
-    ).toEqual(hook);
-    expect(existsSync(cloneOf(id))).toBe(false);
-    await untrack(id); // once more does no harm
-    expect(await track({ path: project.path })).toBe(id);
-    await eventually(async () => {
-      expect(await traces(id)).toMatchObject({ merge_requests: 1, search_indexes: 1 });
-    });
-  });
-
-  test('J7: while all its jobs are under way: whatever they were at, nothing is left in the end', async () => {
-    const { project, repository } = await environment.serve('contested');
-    for (let n = 0; n < 3; n++) {
-      await repository.git('branch', `topic-${n}`, 'main');
-      await environment.gitlab.openMergeRequest(project, { sourceBranch: `topic-${n}` });
-    }
-    let id = 0;
-    for (const waitMs of [0, 200, 700]) {
-      id = await track({ path: project.path });
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-      await untrack(id);
-    }
-    const jobs = async () => {
-      const ids: string[] = [];
-      const query = `ExecutionStatus = 'Running' and forgeflowRepository = '${project.path}'`;
-      for await (const { workflowId } of environment.forgeflow.temporal.workflow.list({ query })) ids.push(workflowId);
-      const requests = await environment.database.db.selectFrom('job_requests').select('id').execute();
-      return [...ids, ...requests];
-    };
-    await eventually(async () => {
-      expect(await jobs()).toEqual([]);
-    });
-    expect(await traces(id)).toEqual({});
-    expect(await row(id)).toMatchObject({ tracked_at: null, default_branch: null, head_sha: null, clone_bytes: null });
-    expect(existsSync(cloneOf(id))).toBe(false);
   });
 });
 
