@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { coverBranches } from './commit-coverage.ts';
 import type { Database, ForgeflowDatabase } from './connection.ts';
+import { holdTracked } from './coverage-reports.ts';
 
 /** A branch of a repository that was pushed; null: it was deleted. */
 export interface PushedHead {
@@ -40,7 +41,9 @@ export async function keepBranches(
   const isKept = await db.transaction().execute((one) => replaceBranches(one, { repositoryId, fetchedAt }, heads));
   // By themselves: whoever is about to cover a commit has it locked, and waits for its branches.
   for (const commitId of await coveredHeads(db, repositoryId))
-    await db.transaction().execute((one) => coverBranches(one, commitId));
+    await db.transaction().execute(async (one) => {
+      if (await holdTracked(one, repositoryId)) await coverBranches(one, commitId);
+    });
   return isKept;
 }
 

@@ -56,7 +56,7 @@ export async function recordStatus(
   await sql`
     with commit as (
       select commits.id from commits join repositories on repositories.id = repository_id
-      where commits.id = ${commitId} and tracked_at is not null for key share
+      where commits.id = ${commitId} and tracked_at is not null for key share of repositories
     )
     insert into commit_statuses (commit_id, name, state, description)
     select id, ${name}, ${state}, ${description} from commit

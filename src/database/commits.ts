@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { ChecksState, CommitState } from '../domain/commit.ts';
 import type { Database } from './connection.ts';
+import { holdTracked } from './coverage-reports.ts';
 import type { CommitTable } from './tables.ts';
 
 /** A commit that was processed, or is to be. */
@@ -49,14 +50,12 @@ export async function upsertCommit(
   db: Database,
   { repositoryId, sha }: { repositoryId: number; sha: string },
 ): Promise<KeptCommit | undefined> {
+  if (!(await holdTracked(db, repositoryId))) return undefined;
   // Looked for first: an insert with a conflict would use up a number of the identity for every push of a known commit.
   const known = await findCommitBySha(db, repositoryId, sha);
   if (known !== undefined) return { id: known.id, isNew: false, state: known.state };
   const { rows } = await sql<KeptCommit>`
-    with repository as (
-      select id from repositories where id = ${repositoryId} and tracked_at is not null for key share
-    )
-    insert into commits (repository_id, sha) select id, ${sha} from repository
+    insert into commits (repository_id, sha) values (${repositoryId}, ${sha})
     on conflict (repository_id, sha) do update set sha = excluded.sha
     returning id, xmax = 0 as "isNew", state
   `.execute(db);

@@ -99,9 +99,11 @@ async function effect(): Promise<Effect> {
   const records = await listMergeRequests(database.db, { repositoryId });
   const named = new Map(records.map(({ id, iid }) => [id, `!${iid}`]));
   const unknown = records.filter(({ mergeability: { state } }) => state === 'unknown').map(({ iid }) => iid);
-  const asked = (await askedFor(database.db)).map(({ kind, id }) =>
-    kind.startsWith('recompute') ? `${kind} ${named.get(id) ?? id}` : kind,
-  );
+  // What is asked for besides, of commits and branches, is looked at in push-events.test.ts.
+  const all = await askedFor(database.db);
+  const asked = all
+    .filter(({ kind }) => !['processCommit', 'initializeRepository'].includes(kind))
+    .map(({ kind, id }) => (kind.startsWith('recompute') ? `${kind} ${named.get(id) ?? id}` : kind));
   return { unknown: unknown.toSorted(), asked: asked.toSorted() };
 }
 
