@@ -30,7 +30,7 @@ export async function readOverview(db: Database, path?: string): Promise<Reposit
       Record<'cloneBytes' | 'commitsSize', string | null>
   >`
     select repositories.id, gitlab_id as "gitlabId", path, tracked_at as "trackedAt", default_branch as "defaultBranch",
-      head_sha as "headSha", required_approvals as "requiredApprovals", fetched_at as "fetchedAt",
+      repositories.head_sha as "headSha", required_approvals as "requiredApprovals", fetched_at as "fetchedAt",
       clone_bytes as "cloneBytes", (
         select count(*)::int from merge_requests where repository_id = repositories.id and state = 'opened'
       ) as "openMergeRequests",
