@@ -31,6 +31,8 @@ export function createCommitAuthors({ db, gitlab }: CommitAuthorsDependencies) {
       return askingGitlab(gitlab, async (client) => {
         const askedAt = await databaseTime(db);
         const found = await client.user(user.gitlabId, signal);
+        // Whatever stands before a GitLab that is away may say 404 of anything.
+        if (found === null) await client.currentUser(signal);
         signal.throwIfAborted();
         const changes = await keep(db, { userId, found, askedAt });
         if (changes === undefined) throw noUser(userId);

@@ -24,12 +24,13 @@ export interface SeenRepository {
  * installed. One that is not in a group any more whose hook covered it becomes due; one that is listed outside of a group's
  * listing stays in its group while its path says so.
  * @param groupId the group that they were listed in; null: it was another listing
+ * @param keepsGroup one that is in another group already, which its path fits, stays there
  * @returns how many different ones these are, and how many of them are new
  */
 export async function upsertRepositories(
   db: Database,
   seen: readonly SeenRepository[],
-  { groupId, at }: { groupId: number | null; at: Date },
+  { groupId, at, keepsGroup = false }: { groupId: number | null; at: Date; keepsGroup?: boolean },
 ): Promise<{ known: number; added: number }> {
   // Updated first: an insert with a conflict would use up a number of the identity for every one, at every listing.
   const { rows } = await sql<{ known: number; added: number }>`
@@ -45,10 +46,11 @@ export async function upsertRepositories(
     ), updated as (
       update repositories set
         path = given.path,
-        group_id = coalesce(${groupId}::int, (
+        group_id = coalesce(case when not ${keepsGroup}::boolean then ${groupId}::int end, (
           select gitlab_groups.id from gitlab_groups
           where gitlab_groups.id = locked.group_id and starts_with(given.path, gitlab_groups.path || '/')
-        )),
+        ), ${groupId}::int),
+        gone_at = null,
         last_seen_at = greatest(last_seen_at, ${at}::timestamptz)
       from given join locked on locked.gitlab_id = given.gitlab_id
       where repositories.id = locked.id
@@ -57,7 +59,7 @@ export async function upsertRepositories(
       insert into repositories (gitlab_id, path, group_id, last_seen_at)
       select gitlab_id, path, ${groupId}::int, ${at}::timestamptz from given
       where gitlab_id not in (select gitlab_id from locked)
-      on conflict (gitlab_id) do update set path = excluded.path, last_seen_at = excluded.last_seen_at
+      on conflict (gitlab_id) do update set path = excluded.path, last_seen_at = excluded.last_seen_at, gone_at = null
       returning id, xmax = 0 as is_new
     ), hooks as (
       insert into gitlab_hooks (repository_id, due_at)

@@ -54,8 +54,12 @@ export interface GitlabClient {
   group(reference: number | string, signal?: AbortSignal): Promise<GitlabPlace>;
   project(reference: number | string, signal?: AbortSignal): Promise<GitlabPlace>;
   projectDetails(reference: number | string, signal?: AbortSignal): Promise<ProjectDetails>;
-  /** @param page from 1 on @returns `next`: the page after this one */
-  groupProjects(gitlabGroupId: number, page: number, signal?: AbortSignal): Promise<ListingPage>;
+  /** @param page from 1 on @returns `next`: the page after this one; `total`: of all pages, where GitLab says so */
+  groupProjects(
+    gitlabGroupId: number,
+    page: number,
+    signal?: AbortSignal,
+  ): Promise<ListingPage & { total: number | null }>;
   /** @param after null at first @returns `next`: what `after` is to be next */
   ownProjects(after: number | null, signal?: AbortSignal): Promise<ListingPage>;
   accessOf(owner: GitlabOwner, userId: number, signal?: AbortSignal): Promise<Access>;

@@ -1,8 +1,7 @@
 import { ProjectMembers } from '@gitbeaker/rest';
 import { z } from 'zod';
-import type { Headers } from './answer.ts';
 import { GitlabBadAnswer, GitlabNotFound } from './errors.ts';
-import { nextPage, PER_PAGE } from './paging.ts';
+import { nextPageOf, PER_PAGE } from './paging.ts';
 import { type Connection, speakerFor } from './requester.ts';
 import { checked, id } from './shapes.ts';
 
@@ -59,16 +58,9 @@ export async function listProjectMembers(
     const found = checked(z.array(projectMember), answer, 'a list of members');
     members.push(...found);
     pages++;
-    page = nextOf(headers(), page, found.length);
+    page = nextPageOf(headers(), page, found.length);
   }
   return { members, pages };
-}
-
-/** A full page without a word on paging may be one of many, whose others some proxy has hidden. */
-function nextOf(headers: Headers, page: number, count: number): number | null {
-  const isSilent = headers['x-next-page'] === undefined && headers['link'] === undefined;
-  if (isSilent && count >= PER_PAGE) throw new GitlabBadAnswer('GitLab does not say whether there is another page');
-  return nextPage(headers, page);
 }
 
 /**

@@ -15,6 +15,23 @@ export function nextPage(headers: Headers, page: number): number | null {
 }
 
 /**
+ * The same of a list that must not be taken for whole where it is not: a full page that comes without a word on paging may
+ * be one of many, whose others some proxy has hidden.
+ * @param count of the items on this page
+ */
+export function nextPageOf(headers: Headers, page: number, count: number): number | null {
+  const isSilent = headers['x-next-page'] === undefined && headers['link'] === undefined;
+  if (isSilent && count >= PER_PAGE) throw new GitlabBadAnswer('GitLab does not say whether there is another page');
+  return nextPage(headers, page);
+}
+
+/** @returns how many there are on all pages, of offset paging; null where GitLab does not say, as of more than 10,000 */
+export function totalOf(headers: Headers): number | null {
+  const told = headers['x-total'];
+  return told !== undefined && /^\d{1,9}$/.test(told) ? Number(told) : null;
+}
+
+/**
  * @param last id of the last item of this page
  * @returns the id after which the next page begins, of keyset paging; null at the end
  */

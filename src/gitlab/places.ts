@@ -1,7 +1,7 @@
 import { AccessLevel, Groups, Projects } from '@gitbeaker/rest';
 import { z } from 'zod';
 import { GitlabNotFound } from './errors.ts';
-import { nextAfter, nextPage, PER_PAGE } from './paging.ts';
+import { nextAfter, nextPageOf, PER_PAGE, totalOf } from './paging.ts';
 import { type Connection, speakerFor } from './requester.ts';
 import { checked, type GitlabPlace, group, project, type ProjectDetails, projectDetails } from './shapes.ts';
 
@@ -54,13 +54,14 @@ export async function readGroup(
 /**
  * One page of the projects of a group and of the groups below it. Archived ones are left out: they are read only, so
  * nothing happens in them and GitLab takes no hook for them. Shared ones are: they belong to another group.
+ * @returns also how many there are in all; a number that changes from page to page tells that the list has shifted
  */
 export async function readGroupProjects(
   connection: Connection,
   gitlabGroupId: number,
   page: number,
   signal?: AbortSignal,
-): Promise<{ items: GitlabPlace[]; next: number | null }> {
+): Promise<{ items: GitlabPlace[]; next: number | null; total: number | null }> {
   const { options, headers } = speakerFor(connection, { signal });
   // GitLab has no keyset paging here, but by id nothing slips past while projects come and go.
   const found = await new Groups(options).allProjects(gitlabGroupId, {
@@ -73,7 +74,8 @@ export async function readGroupProjects(
     perPage: PER_PAGE,
     page,
   });
-  return { items: checked(z.array(project), found, 'a list of projects'), next: nextPage(headers(), page) };
+  const items = checked(z.array(project), found, 'a list of projects');
+  return { items, next: nextPageOf(headers(), page, items.length), total: totalOf(headers()) };
 }
 
 /** One page of the projects that the token's account is at least a Maintainer of, inherited membership included. */
