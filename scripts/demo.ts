@@ -9,6 +9,7 @@ import { followRepository } from './demo/acts/follow-repository.ts';
 import { installWebhooks } from './demo/acts/install-webhooks.ts';
 import { lookAround } from './demo/acts/look-around.ts';
 import { liveOneDay } from './demo/acts/one-day.ts';
+import { processPush } from './demo/acts/process-push.ts';
 import { push } from './demo/acts/push.ts';
 import { repairWebhooks } from './demo/acts/repair-webhooks.ts';
 import { subscribe } from './demo/acts/subscribe.ts';
@@ -65,6 +66,7 @@ async function show(on: Stage): Promise<'through'> {
   await tryInnerNetwork(on);
   await push(on, cast);
   await followRepository(on);
+  await processPush(on);
   const failedId = await liveOneDay(on);
   await tripBreaker(on, cast);
   await comeBack(on, cast, failedId);

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -7,6 +8,7 @@ import type { Gitlab, Project } from '../../test/support/gitlab/index.ts';
 import { emptyHome } from './home.ts';
 import { startOrganisation } from './organisation.ts';
 import { Receivers } from './receivers.ts';
+import { TODO_PLUGINS } from './todo-plugin.ts';
 
 /** What the acts play on. */
 export interface Stage {
@@ -33,6 +35,8 @@ export async function setStage(asked: AbortSignal): Promise<Stage> {
   const startedAt = Date.now();
   const home = resolve(HOME);
   await emptyHome(home);
+  await mkdir(home, { recursive: true });
+  await writeFile(pluginsIn(home), TODO_PLUGINS);
   const { gitlab, repositories } = await startOrganisation();
   const receivers = new Receivers();
   const system = await startDev(configOf(home, gitlab)).catch(async (error: unknown) => {
@@ -65,6 +69,10 @@ export async function setStage(asked: AbortSignal): Promise<Stage> {
   };
 }
 
+function pluginsIn(home: string): string {
+  return join(home, 'plugins.yaml');
+}
+
 /** Nothing of the environment, nor of a `.env`: the show is the same every time. */
 function configOf(home: string, gitlab: Gitlab) {
   return loadConfig(
@@ -72,6 +80,7 @@ function configOf(home: string, gitlab: Gitlab) {
       FORGEFLOW_HOME: home,
       GITLAB_URL: gitlab.url,
       GITLAB_TOKEN: gitlab.token,
+      CHECK_PLUGINS: pluginsIn(home),
       GITLAB_INSTALL_CRON: everyTenMinutes(new Date()),
       DELIVERY_ALLOWED_NETWORKS: '127.0.0.0/8', // where the receivers of the show are
       LOG_LEVEL: 'error',

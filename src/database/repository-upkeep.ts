@@ -66,7 +66,7 @@ export async function readUpkeep(db: Database, repositoryId: number): Promise<Re
       select (select count(*)::int from commits where repository_id = repositories.id) as commits,
         (select count(*)::int from commits where repository_id = repositories.id and state = 'errored') as errored,
         (select count(*)::int from branches where repository_id = repositories.id) as branches,
-        permissions_read_at as "permissionsReadAt", token_hash is not null as "hasToken",
+        permissions_read_at as "permissionsReadAt", repositories.token_hash is not null as "hasToken",
         gitlab_hooks.state as "hookState", gitlab_hooks.reason as "hookReason"
       from repositories left join gitlab_hooks on gitlab_hooks.repository_id = repositories.id
       where repositories.id = ${repositoryId}
@@ -109,7 +109,7 @@ type BranchRow = Omit<BranchOverview, 'commit'> &
 
 async function readBranches(db: Database, repositoryId: number): Promise<BranchOverview[]> {
   const { rows } = await sql<BranchRow>`
-    select branches.name, head_sha as "headSha", covered, total, coverage_sha as "coverageSha",
+    select branches.name, branches.head_sha as "headSha", covered, total, coverage_sha as "coverageSha",
       commits.id as "commitId", commits.state, failure, title, author_name as "authorName", username,
       authored_at as "authoredAt", checks_state as "checksState", checks_detail as "checksDetail", (
         select coalesce(
@@ -119,7 +119,7 @@ async function readBranches(db: Database, repositoryId: number): Promise<BranchO
       ) as checks
     from branches
     join repositories on repositories.id = branches.repository_id
-    left join commits on commits.repository_id = branches.repository_id and commits.sha = head_sha
+    left join commits on commits.repository_id = branches.repository_id and commits.sha = branches.head_sha
     left join users on users.id = author_id
     where branches.repository_id = ${repositoryId}
     order by branches.name = default_branch desc, updated_at desc, branches.name
