@@ -95,8 +95,14 @@ async function traces(id: number): Promise<Record<string, number>> {
 }
 const OWN = { table: 'repositories', column: 'id' };
 
-test('U1 U3 U4 U4a U5 U2: from a push to the statuses, with coverage before and after it; and then all of it is gone', async () => {
+test('U1 U3 U4 U4a U5 U7 U9 U2: from a push to the statuses, with coverage before and after it; and then all of it is gone', async () => {
   const { forgeflow, gitlab, database, config } = environment;
+  const ada = gitlab.addUser({ username: 'ada' });
+  gitlab.changeUser(ada, {
+    emails: [{ email: 'Ada@Example.com', confirmedAt: '2026-01-01T00:00:00Z' }],
+    publicEmail: 'Ada@Example.com',
+  });
+  gitlab.addMember(project, ada, 40);
   const { id } = await forgeflow.repositories.add(project.path);
   await forgeflow.installWebhooks({ repository: project.path });
   const { token } = await forgeflow.repositories.createToken(project.path);
@@ -136,11 +142,12 @@ test('U1 U3 U4 U4a U5 U2: from a push to the statuses, with coverage before and 
     expect(await statusesOf(second)).toEqual({ forgeflow: 'success: No issues detected' });
   }, 30_000);
   await eventually(async () => {
-    const { commits, commitsSize, branches, coverage } = await shown();
+    const { commits, commitsSize, branches, coverage, permissions } = await shown();
     expect(commits).toEqual({ count: 3, errored: 0 });
     const { rows } = await sql<{ sum: number }>`select sum(size_bytes)::int as sum from commits`.execute(database.db);
     expect(commitsSize).toBe(rows[0]!.sum);
-    expect(branches).toMatchObject([{ name: 'main', headSha: second }]);
+    expect(branches).toMatchObject([{ name: 'main', headSha: second, commit: { author: 'Ada', username: 'ada' } }]);
+    expect(permissions?.members).toEqual({ owner: 0, maintainer: 2, developer: 0, reader: 0 }); // and our own account
     expect(coverage).toMatchObject({ percent: 100, sha: first });
   });
   const history = await database.db.selectFrom('coverage_history').select(['branch', 'covered', 'total']).execute();
@@ -162,5 +169,5 @@ test('U1 U3 U4 U4a U5 U2: from a push to the statuses, with coverage before and 
       left.push(workflowId);
     }
     expect(left.filter((workflowId) => !/^(trackRepository|installGitLabWebhooks)/.test(workflowId))).toEqual([]);
-  }, 30_000);
-});
+  }, 90_000); // the server deletes them in its own time
+}, 180_000);
