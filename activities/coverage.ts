@@ -56,7 +56,7 @@ export function createCoverage({ db, clones }: CoverageDependencies) {
       const until = heldUntil(report);
       const isThere = commit?.isCompleted ?? false;
       if (comesTooLate(until, { now, knownSince: isThere ? (commit?.knownSince ?? null) : null }))
-        return end(report, 'dropped', commit === undefined ? NEVER_CAME : NOT_IN_TIME);
+        return end(report, 'dropped', commit !== undefined && commit.knownSince <= until ? NOT_CLONED : NEVER_CAME);
       if (commit === undefined || !isThere)
         return { postponedUntil: until.toISOString(), reason: whyItWaits(commit), wakesWhenAsked: true };
 
@@ -111,7 +111,7 @@ export function createCoverage({ db, clones }: CoverageDependencies) {
 }
 
 const NEVER_CAME = 'its commit did not come within 2 hours';
-const NOT_IN_TIME = 'its commit was not there within 2 hours';
+const NOT_CLONED = 'its commit came, but was not cloned within 2 hours';
 
 function whyItWaits(commit: AwaitedCommit | undefined): string {
   return commit === undefined ? 'its commit has not come yet' : 'its commit is not cloned yet';
