@@ -4,6 +4,7 @@ export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } fro
 export type { Publication, PublishedEvent } from './bus/outbox.ts';
 export type { RepositoryToken } from './client/repository-tokens.ts';
 export type { SearchOptions, SearchResult, SearchResults } from './client/search.ts';
+export type { Secret, SecretScope } from './client/secrets.ts';
 export type { Backlog, QueueStatus, SystemStatus, TrippedStatus } from './client/status.ts';
 export type {
   NewSubscriptionInput,

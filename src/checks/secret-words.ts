@@ -1,5 +1,4 @@
-/** Shorter ones would be found in any text. */
-export const LEAST_LENGTH = 4;
+import { LEAST_CONCEALED } from '../domain/stored-secret.ts';
 
 /**
  * Takes secrets out of texts: whole, and line by line, since that is how keys and lists of passwords get printed. Also as
@@ -9,7 +8,9 @@ export function concealer(secrets: Iterable<string | Buffer>): (text: string) =>
   const words = new Set<string>();
   for (const secret of secrets) {
     const text = Buffer.from(secret as string).toString();
-    const lines = [text, ...text.split('\n')].map((line) => line.trim()).filter((line) => line.length >= LEAST_LENGTH);
+    const lines = [text, ...text.split('\n')]
+      .map((line) => line.trim())
+      .filter((line) => line.length >= LEAST_CONCEALED);
     for (const line of lines) for (const word of [line, inJson(line), inUrl(line)]) words.add(word);
     for (const whole of [text, text.trim()]) if (lines.length > 0) words.add(inBase64(whole));
   }

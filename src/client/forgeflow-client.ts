@@ -15,6 +15,7 @@ import { readStatus, type SystemStatus } from './status.ts';
 import { Gitlab, type InstallOptions } from './gitlab.ts';
 import { type EnqueuedJob, Jobs } from './jobs.ts';
 import { search, type SearchOptions, type SearchResults } from './search.ts';
+import { Secrets } from './secrets.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /**
@@ -34,6 +35,7 @@ export class ForgeflowClient {
   readonly commits: Commits;
   readonly jobs: Jobs;
   readonly coverage: Coverage;
+  readonly secrets: Secrets;
   readonly #context: ClientContext;
   readonly #temporal: LateClient;
 
@@ -53,6 +55,7 @@ export class ForgeflowClient {
     this.commits = new Commits(context);
     this.jobs = new Jobs(context);
     this.coverage = new Coverage(context);
+    this.secrets = new Secrets(context);
   }
 
   /**
