@@ -50,7 +50,10 @@ export async function deleteRepository(db: Database, id: number): Promise<boolea
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst();
-  if (row === undefined) return true;
+  if (row === undefined) {
+    await deleteJobRequests(db, id); // whoever asked for them did not know yet
+    return true;
+  }
   if (row.tracked_at !== null) return false;
   await deleteContents(db, id);
   await db.deleteFrom('repositories').where('id', '=', id).execute();

@@ -196,6 +196,7 @@ async function coverage(db: AnyDatabase): Promise<void> {
       unique (repository_id, branch, commit_id)
     )
   `.execute(db);
+  await sql`create index coverage_history_commit on coverage_history (commit_id)`.execute(db); // for those that go
 }
 
 async function repositories(db: AnyDatabase): Promise<void> {
