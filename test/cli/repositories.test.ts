@@ -47,9 +47,12 @@ describe('forgeflow repositories', () => {
       expect(index).not.toBeNull();
       expect(mergeRequests).toMatchObject([{ mergeState: 'clean', reviewDecision: 'review_required' }]);
     });
-    const shown = await forgeflowJson<RepositoryWithMergeRequests>(['repositories', 'show', 'acme/shop'], env);
-    expect(shown).toEqual(await environment.forgeflow.repositories.show('acme/shop'));
-    expect(shown).toMatchObject({ path: 'acme/shop', requiredApprovals: 2, openMergeRequests: 1 });
+    await eventually(async () => {
+      // Whose other jobs are under way.
+      const shown = await forgeflowJson<RepositoryWithMergeRequests>(['repositories', 'show', 'acme/shop'], env);
+      expect(shown).toEqual(await environment.forgeflow.repositories.show('acme/shop'));
+      expect(shown).toMatchObject({ path: 'acme/shop', requiredApprovals: 2, openMergeRequests: 1, members: 1 });
+    });
     const { stdout } = await run('show', 'acme/shop');
     expect(stdout).toMatch(/^acme\/shop\n\nid +\d+ \(in GitLab \d+\)$/m);
     expect(stdout).toMatch(/^head +main [0-9a-f]{10}$/m);
@@ -68,12 +71,14 @@ describe('forgeflow repositories', () => {
       env,
     );
     expect(added).toMatchObject({ path: 'acme/shop', requiredApprovals: null });
-    expect(await forgeflowJson<Repository[]>(['repositories', 'list'], env)).toEqual(
-      await environment.forgeflow.repositories.list(),
-    );
+    await eventually(async () => {
+      expect(await forgeflowJson<Repository[]>(['repositories', 'list'], env)).toEqual(
+        await environment.forgeflow.repositories.list(),
+      );
+    });
     const { stdout } = await run('list');
     expect(stdout).toMatch(
-      /^REPOSITORY +ID +HEAD +SIZE +INDEX +OPEN +FETCHED\nacme\/shop +\d+ +main [0-9a-f]{10} +\S+ \S+ +2 files +1 +\d{4}-/,
+      /^REPOSITORY +ID +HEAD +SIZE +COVERAGE +INDEX +MEMBERS +OPEN +FETCHED\nacme\/shop +\d+ +main [0-9a-f]{10} +\S+ \S+ +– +2 files +1 +1 +\d{4}-/,
     );
   });
 
