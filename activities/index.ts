@@ -25,6 +25,7 @@ import { createRetention, type Retention, type RetentionDependencies } from './r
 import { createReviewDecision } from './review-decision.ts';
 import { createSearch } from './search.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
+import { createUpkeep, type Upkeep, type UpkeepDependencies } from './upkeep.ts';
 
 export type ActivityDependencies = DeliveryAttemptsDependencies &
   GitlabHooksDependencies &
@@ -32,7 +33,8 @@ export type ActivityDependencies = DeliveryAttemptsDependencies &
   RetentionDependencies &
   CacheEvictionDependencies &
   ChecksDependencies &
-  DestructionDependencies;
+  DestructionDependencies &
+  UpkeepDependencies;
 
 /** On task queue `egress`. */
 export type EgressActivities = DeliveryAttempts & TestSends;
@@ -41,7 +43,12 @@ export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActiviti
 /** On task queue `git`. */
 export type GitActivities = Partial<JobActivities>;
 /** On task queue `forgeflow`. */
-export type RecordActivities = DeliveryRecords & GitlabRuns & RepositoryRecords & Retention & Partial<JobActivities>;
+export type RecordActivities = DeliveryRecords &
+  GitlabRuns &
+  RepositoryRecords &
+  Retention &
+  Upkeep &
+  Partial<JobActivities>;
 /** On task queue `checks`. */
 export type CheckActivities = Partial<JobActivities>;
 
@@ -77,6 +84,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
       ...createGitlabRuns(dependencies),
       ...createRepositoryRecords(dependencies),
       ...createRetention(dependencies),
+      ...createUpkeep(dependencies),
       ...jobs.forgeflow,
     },
     egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },

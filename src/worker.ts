@@ -162,6 +162,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       breakerFailures: config.breakerFailures,
       retentionDays: config.deliveryRetentionDays,
       gitlab,
+      gitlabGroup: config.gitlabGroup,
       clones,
       cache: openCache(config.cache, config.storageDirectory),
       cacheQuotaBytes: config.cacheQuotaBytes,

@@ -42,6 +42,13 @@ export const retention = proxyActivities<Pick<RecordActivities, 'sweepOldDeliver
   retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
 });
 
+/** Asks for jobs. */
+export const upkeep = proxyActivities<Pick<RecordActivities, 'requestUpkeep'>>({
+  taskQueue: 'forgeflow',
+  startToCloseTimeout: '2 minutes', // one transaction, with a row for each repository and user
+  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
+});
+
 /** The books of the installer's runs. */
 export const gitlabRuns = proxyActivities<Pick<RecordActivities, 'openGitlabRun' | 'closeGitlabRun'>>({
   taskQueue: 'forgeflow',

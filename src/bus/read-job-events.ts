@@ -11,9 +11,11 @@ import {
 import { findTrackedByGitlabId } from '../database/tracked-repositories.ts';
 import { type JobTrigger, triggersOf } from '../domain/job-triggers.ts';
 import { tellsOfMergeRequest, mergeRequestOfEvent } from '../domain/merge-request.ts';
+import { placeNewsOf } from '../domain/place-triggers.ts';
 import { pushedBranchOf } from '../domain/pushed-branch.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Logger } from '../logging.ts';
+import { followPlaces } from './follow-places.ts';
 import { followPush } from './follow-push.ts';
 
 export interface ReadDependencies {
@@ -22,8 +24,8 @@ export interface ReadDependencies {
 }
 
 /**
- * Reads the oldest event that nobody has read yet for what it means to jobs: keeps the merge request or the branch that it
- * tells of, says of what it has changed that it is unknown now, and asks for the jobs. All of it is committed, or none.
+ * Reads the oldest event that nobody has read yet for what it means to jobs: keeps the merge request, branch or member that
+ * it tells of, says of what it has changed that it is unknown now, and asks for the jobs. All of it is committed, or none.
  * @returns false where there was no event
  */
 export async function readJobEvent({ db, logger }: ReadDependencies): Promise<boolean> {
@@ -50,9 +52,11 @@ async function interpret(db: Database, payload: unknown): Promise<void> {
   const triggers = triggersOf(payload);
   const mergeRequest = tellsOfMergeRequest(payload) ? mergeRequestOfEvent(payload) : undefined;
   const pushed = pushedBranchOf(payload);
+  const news = placeNewsOf(payload);
   const kept = mergeRequest && (await upsertMergeRequest(db, mergeRequest));
   const requests = kept === undefined ? [] : requestsAfter(kept);
   if (pushed !== null) requests.push(...(await followPush(db, pushed)));
+  if (news !== null) requests.push(...(await followPlaces(db, news)));
   for (const trigger of triggers) requests.push(...(await requestsOf(db, trigger)));
   await requestJobs(db, withoutRepetition(requests));
 }

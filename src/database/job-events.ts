@@ -1,3 +1,4 @@
+import { PLACE_EVENTS } from '../domain/place-triggers.ts';
 import type { Database } from './connection.ts';
 
 /** What GitLab tells of that can make a job necessary. */
@@ -7,6 +8,7 @@ export const JOB_TOPICS: readonly string[] = [
   'gitlab.note',
   'gitlab.pipeline',
   'gitlab.build',
+  ...PLACE_EVENTS.map((name) => `gitlab.${name}`),
 ];
 
 export interface JobEvent {

@@ -115,6 +115,15 @@ export async function findRepository(db: Database, id: number): Promise<Reposito
   return row && repositoryOf(row);
 }
 
+export async function findRepositoryByGitlabId(db: Database, gitlabId: number): Promise<Repository | undefined> {
+  const row = await db
+    .selectFrom('repositories')
+    .selectAll()
+    .where('gitlab_id', '=', String(gitlabId))
+    .executeTakeFirst();
+  return row && repositoryOf(row);
+}
+
 function repositoryOf(row: Selectable<RepositoryTable>): Repository {
   return {
     id: row.id,

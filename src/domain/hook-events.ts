@@ -24,6 +24,7 @@ const GROUP_EVENTS = ['member', 'project', 'subgroup'] as const;
 export const HOOK_EVENTS = [...SHARED_EVENTS, ...PROJECT_EVENTS, ...GROUP_EVENTS] as const;
 export type HookEvent = (typeof HOOK_EVENTS)[number];
 
+/** Hooks of projects are not told of the last three, which only groups have. */
 export const DEFAULT_HOOK_EVENTS: readonly HookEvent[] = [
   'push',
   'tag_push',
@@ -32,6 +33,9 @@ export const DEFAULT_HOOK_EVENTS: readonly HookEvent[] = [
   'note',
   'job',
   'pipeline',
+  'member',
+  'project',
+  'subgroup',
 ];
 
 export type HookOwnerKind = 'project' | 'group';

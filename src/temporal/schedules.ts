@@ -10,6 +10,7 @@ import {
 } from '@temporalio/client';
 import type { installGitLabWebhooks } from '../../workflows/install-gitlab-webhooks.ts';
 import { stateKey } from '../../workflows/search-attributes.ts';
+import type { requestUpkeep } from '../../workflows/request-upkeep.ts';
 import type { sweepDeliveries } from '../../workflows/sweep-deliveries.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logging.ts';
@@ -17,6 +18,10 @@ import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
 export const INSTALL_SCHEDULE = 'installGitLabWebhooks';
 export const SWEEP_SCHEDULE = 'sweepDeliveries';
+export const UPKEEP_SCHEDULE = 'upkeep';
+
+/** While people sleep who wait for GitLab too: 03:17 UTC. */
+const UPKEEP_CRON = '17 3 * * *';
 
 /** Never two runs at once; and what was missed while Temporal was away needs no run of its own. */
 const ONE_AT_A_TIME = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 minute' } as const;
@@ -72,6 +77,21 @@ function schedulesOf(config: Config): Schedule[] {
       },
       policies: ONE_AT_A_TIME,
       obstacle: null,
+    },
+    {
+      id: UPKEEP_SCHEDULE,
+      spec: { cronExpressions: [UPKEEP_CRON] },
+      action: {
+        type: 'startWorkflow',
+        workflowType: 'requestUpkeep' satisfies keyof { requestUpkeep: typeof requestUpkeep },
+        workflowId: 'requestUpkeep',
+        taskQueue: FORGEFLOW_QUEUE,
+        args: [],
+        staticSummary: 'listings, permissions and emails whose events may have been missed',
+      },
+      // One that was missed while Temporal was away is made up for: the next is a day off.
+      policies: { ...ONE_AT_A_TIME, catchupWindow: '12 hours' },
+      obstacle: config.gitlabUrl === undefined ? NO_GITLAB : null,
     },
   ];
 }

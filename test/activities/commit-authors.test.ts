@@ -8,8 +8,13 @@ import { type PeopleWorld, startPeopleWorld } from '../support/people-world.ts';
 let world: PeopleWorld;
 let adminToken: string;
 let repositoryId: number;
-let ada: { user: User; id: number };
-let bob: { user: User; id: number };
+interface Known {
+  user: User;
+  id: number;
+}
+let ada: Known;
+let bob: Known;
+let met: User[] = [];
 let count = 0;
 beforeAll(async () => {
   world = await startPeopleWorld();
@@ -24,19 +29,20 @@ beforeEach(async () => {
   await world.restart(adminToken);
   await db.deleteFrom('commits').execute();
   await db.deleteFrom('users').execute();
-  for (const user of [ada?.user, bob?.user]) if (user !== undefined) gitlab.deleteUser(user);
+  for (const user of met) gitlab.deleteUser(user);
   [ada, bob] = [await meet('ada'), await meet('bob')];
+  met = [ada.user, bob.user];
   await world.requested();
   gitlab.forgetRequests();
 });
 
-async function meet(name: string) {
+async function meet(name: string): Promise<Known> {
   const user = world.gitlab.addUser({ username: `${name}-${++count}` });
   return { user, id: await world.meet(user) };
 }
 
 const CONFIRMED = '2026-01-02T03:04:05.000Z';
-const have = ({ user }: typeof ada, ...emails: string[]) => {
+const have = ({ user }: Known, ...emails: string[]) => {
   world.gitlab.changeUser(user, { emails: emails.map((email) => ({ email, confirmedAt: CONFIRMED })) });
 };
 const update = ({ id: userId }: { id: number }) => world.jobs.updateCommitsAuthor({ userId }, world.context());

@@ -104,7 +104,10 @@ describe('U9: the permissions in a repository', () => {
     // One of the first page goes while the second is asked for, so that the first of the second moves to the first.
     const gone = members[3]!;
     const path = /members\/all\?.*\bpage=2\b/;
-    gitlab.faults.add({ path, fault: { do: () => gitlab.removeMember(project, gone), when: 'before' } });
+    const shift = () => {
+      gitlab.removeMember(project, gone);
+    };
+    gitlab.faults.add({ path, fault: { do: shift, when: 'before' } });
     expect(await read()).toMatchObject({ removed: 0 }); // and the one that has gone was still listed
     expect(Object.keys(await roles())).toHaveLength(150);
     gitlab.faults.clear();
@@ -204,7 +207,10 @@ describe('U9: the permissions in a repository', () => {
     const { gitlab, db } = world;
     gitlab.addMember(project, user('ada'), DEVELOPER);
     const broken = new AbortController();
-    gitlab.faults.add({ path: /members\/all/, fault: { do: () => broken.abort(), when: 'after' } });
+    const giveUp = () => {
+      broken.abort();
+    };
+    gitlab.faults.add({ path: /members\/all/, fault: { do: giveUp, when: 'after' } });
     const context = { signal: broken.signal, now: Date.now() };
     await expect(world.jobs.updateRepositoryPermissions({ repositoryId }, context)).rejects.toThrow();
     expect(await roles()).toEqual({});

@@ -19,9 +19,10 @@ describe('G8: the flags of a hook', () => {
     expect(Object.values(flagsOf(HOOK_EVENTS, 'project')).every(Boolean)).toBe(true);
   });
 
-  test('are by default pushes, merge requests, issues, notes and what CI does, and nothing confidential', () => {
+  test('are by default pushes, merge requests, issues, notes, what CI does, and of a group who and what belongs to it; nothing confidential', () => {
     expect(DEFAULT_HOOK_EVENTS.filter((event) => !HOOK_EVENTS.includes(event))).toEqual([]);
     expect(DEFAULT_HOOK_EVENTS.filter((event) => event.startsWith('confidential'))).toEqual([]);
-    expect(Object.values(flagsOf(DEFAULT_HOOK_EVENTS, 'group')).filter(Boolean)).toHaveLength(7);
+    expect(Object.values(flagsOf(DEFAULT_HOOK_EVENTS, 'project')).filter(Boolean)).toHaveLength(7);
+    expect(Object.values(flagsOf(DEFAULT_HOOK_EVENTS, 'group')).filter(Boolean)).toHaveLength(10);
   });
 });

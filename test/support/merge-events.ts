@@ -13,8 +13,9 @@ export async function storeEvents(db: ForgeflowDatabase, ...payloads: (Payload |
   const ids: string[] = [];
   for (const given of payloads) {
     const payload = typeof given === 'string' ? given : JSON.stringify(given);
-    const { object_kind } = JSON.parse(payload) as { object_kind?: string };
-    const { id } = await insertEvent(db, { id: uuidv7(), topic: `gitlab.${object_kind ?? 'push'}`, payload });
+    const { object_kind, event_name } = JSON.parse(payload) as { object_kind?: string; event_name?: string };
+    const topic = `gitlab.${object_kind ?? event_name ?? 'push'}`;
+    const { id } = await insertEvent(db, { id: uuidv7(), topic, payload });
     ids.push(id);
   }
   const cache = new SubscriptionsCache(recordingLogger().logger);

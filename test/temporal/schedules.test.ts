@@ -8,6 +8,7 @@ import {
   sweepAtStart,
   SWEEP_SCHEDULE,
   syncSchedules,
+  UPKEEP_SCHEDULE,
 } from '../../src/temporal/schedules.ts';
 import { eventually } from '../support/eventually.ts';
 import { recordingLogger } from '../support/recording-logger.ts';
@@ -28,12 +29,13 @@ const settings = (more: Record<string, string> = {}): Config =>
   loadConfig({ GITLAB_URL: 'https://gitlab.example.com', ...more }, tmpdir());
 const schedule = () => client.schedule.getHandle(INSTALL_SCHEDULE);
 const sweep = () => client.schedule.getHandle(SWEEP_SCHEDULE);
+const upkeep = () => client.schedule.getHandle(UPKEEP_SCHEDULE);
 /** What a sync did to one of them. */
 const changesOf = async (config: Config, id = INSTALL_SCHEDULE) =>
   (await syncSchedules(client, config)).filter((change) => change.schedule === id);
 
 beforeEach(async () => {
-  for (const one of [schedule(), sweep()]) await one.delete().catch(() => undefined);
+  for (const one of [schedule(), sweep(), upkeep()]) await one.delete().catch(() => undefined);
 });
 
 test('G1: a schedule starts the installer by its cron, and never beside a run that is under way', async () => {
@@ -49,10 +51,15 @@ test('G1: a schedule starts the installer by its cron, and never beside a run th
 
 test('a second sync changes nothing, and one with another cron does', async () => {
   await syncSchedules(client, settings());
-  expect(await syncSchedules(client, settings())).toMatchObject([{ change: 'unchanged' }, { change: 'unchanged' }]);
+  expect(await syncSchedules(client, settings())).toMatchObject([
+    { change: 'unchanged' },
+    { change: 'unchanged' },
+    { change: 'unchanged' },
+  ]);
   expect(await syncSchedules(client, settings({ GITLAB_INSTALL_CRON: '5 4 * * *' }))).toMatchObject([
     { schedule: INSTALL_SCHEDULE, change: 'updated' },
     { schedule: SWEEP_SCHEDULE, change: 'unchanged' },
+    { schedule: UPKEEP_SCHEDULE, change: 'unchanged' },
   ]);
   expect((await schedule().describe()).spec.calendars?.[0]?.hour).toEqual([{ start: 4, end: 4, step: 1 }]);
 });
@@ -98,6 +105,7 @@ test('the status says when each ran, how that ended, and when it runs again', as
     expect(await describeSchedules(client)).toMatchObject([
       { schedule: INSTALL_SCHEDULE, paused: null, lastRunAt: null, lastRun: null },
       { schedule: SWEEP_SCHEDULE, paused: null, lastRunAt: null, lastRun: null },
+      { schedule: UPKEEP_SCHEDULE, paused: null, lastRunAt: null, lastRun: null },
     ]);
   });
   await schedule().trigger();
@@ -110,8 +118,30 @@ test('the status says when each ran, how that ended, and when it runs again', as
   const [run] = (await schedule().describe()).info.recentActions;
   await client.workflow.getHandle(run?.action.workflow.workflowId ?? '').terminate();
   await eventually(async () => {
-    expect(await describeSchedules(client)).toMatchObject([{ lastRun: 'terminated' }, { lastRun: null }]);
+    expect(await describeSchedules(client)).toMatchObject([{ lastRun: 'terminated' }, {}, {}]);
   });
+});
+
+test('U8, U9, U10: a schedule asks once a day for what may have been missed, and is put right when it is changed by hand', async () => {
+  expect(await changesOf(settings(), UPKEEP_SCHEDULE)).toEqual([
+    { schedule: UPKEEP_SCHEDULE, change: 'created', paused: null },
+  ]);
+  const { policies, action, spec, info } = await upkeep().describe();
+  expect(policies).toMatchObject({ overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: 12 * 3_600_000 });
+  expect(action).toMatchObject({ workflowType: 'requestUpkeep', taskQueue: 'forgeflow', args: [] });
+  expect(spec.calendars).toMatchObject([{ hour: [{ start: 3 }], minute: [{ start: 17 }] }]);
+  const [first, second] = info.nextActionTimes;
+  expect(second!.getTime() - first!.getTime()).toBe(24 * 3_600_000);
+
+  await upkeep().update((before) => ({ ...before, spec: { intervals: [{ every: '1 minute' }] } }));
+  expect(await changesOf(settings(), UPKEEP_SCHEDULE)).toMatchObject([{ change: 'updated' }]);
+  expect((await upkeep().describe()).spec.intervals ?? []).toEqual([]);
+  await upkeep().delete();
+  expect(await changesOf(settings(), UPKEEP_SCHEDULE)).toMatchObject([{ change: 'created' }]);
+  const without = loadConfig({}, tmpdir());
+  expect(await changesOf(without, UPKEEP_SCHEDULE)).toMatchObject([
+    { change: 'updated', paused: 'GITLAB_URL is not set' },
+  ]);
 });
 
 /** The ids of the sweeps that the schedule has started. */
