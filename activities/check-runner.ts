@@ -24,9 +24,12 @@ export class PluginsUnknown extends Error {
   override readonly name = 'PluginsUnknown';
 }
 
+const SWEEP_EVERY_MS = 10_000;
+
 export function createCheckRunner(config: Config): CheckRunner {
   const root = join(config.storageDirectory, 'checks');
   let host: Promise<CheckHost> | undefined;
+  let sweptAt = Number.NEGATIVE_INFINITY;
 
   /** What the system allows is found out when it is first needed: most workers run no checks. */
   async function findHost(): Promise<CheckHost> {
@@ -42,6 +45,11 @@ export function createCheckRunner(config: Config): CheckRunner {
     });
   }
 
+  async function sweep(): Promise<number> {
+    sweptAt = Date.now();
+    return sweepCheckRuns(root);
+  }
+
   return {
     async plugins() {
       const file = config.checkPluginsFile;
@@ -52,8 +60,12 @@ export function createCheckRunner(config: Config): CheckRunner {
         throw new PluginsUnknown(`CHECK_PLUGINS: ${problemOf(error)}`);
       }
     },
-    run: async (check) => runCheck(await findHost(), check),
-    sweep: () => sweepCheckRuns(root),
+    async run(check) {
+      // A check that is run once more because its worker was killed finds nothing left of the time before.
+      if (Date.now() - sweptAt > SWEEP_EVERY_MS) await sweep().catch(() => undefined);
+      return runCheck(await findHost(), check);
+    },
+    sweep,
   };
 }
 

@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type RunPlaces, placesIn } from './launch.ts';
 import { removeFolder } from './remove-folder.ts';
+import { isOrphaned, writeOwner } from './run-owner.ts';
 import { endProcessesOf } from './run-processes.ts';
 
 export interface RunFolder {
@@ -28,6 +29,7 @@ export async function makeRunFolder(root: string): Promise<RunFolder> {
     for (const folder of [places.checkout, places.home, places.temporary, places.secrets, join(places.result, '..')]) {
       await mkdir(folder, { mode: 0o700 });
     }
+    await writeOwner(places.folder);
     return { marker, places };
   }
 }
@@ -58,7 +60,7 @@ const DEAD_AFTER_MS = 15 * 60_000;
 
 /**
  * Takes away what workers that were killed have left of their checks: their folders, and processes that got away from
- * what would have ended them.
+ * what would have ended them. At once where the worker was one of this machine, else when there was no sign of life for long.
  * @returns how many runs that were
  */
 export async function sweepCheckRuns(root: string, { deadAfterMs = DEAD_AFTER_MS } = {}): Promise<number> {
@@ -66,7 +68,8 @@ export async function sweepCheckRuns(root: string, { deadAfterMs = DEAD_AFTER_MS
   for (const name of await readdir(root).catch(() => [])) {
     const folder = join(root, name);
     const stats = await lstat(folder).catch(() => null);
-    if (stats === null || !/^\d+$/.test(name) || Date.now() - stats.mtimeMs < deadAfterMs) continue;
+    if (stats === null || !/^\d+$/.test(name)) continue;
+    if (Date.now() - stats.mtimeMs < deadAfterMs && !(await isOrphaned(folder))) continue;
     await endProcessesOf(name);
     await removeFolder(folder);
     swept += 1;

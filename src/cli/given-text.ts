@@ -13,7 +13,7 @@ export async function readGiven(field: string, given: string): Promise<string> {
   try {
     return decode(field, readFileSync(given.slice(1)));
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error && 'code' in error)
+    if (error instanceof Error && 'code' in error)
       throw invalid(field, `the file "${given.slice(1)}" cannot be read (${String(error.code)})`);
     throw error;
   }

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { sweepCheckRuns } from '../../src/checks/run-folder.ts';
+import { makeRunFolder, sweepCheckRuns } from '../../src/checks/run-folder.ts';
 import { checkWorld, commandsWith, confinements } from './check-world.ts';
 
 test.concurrent.each(await confinements())(
@@ -22,14 +23,27 @@ test.concurrent.each(await confinements())(
     const others = confinement === 'none' ? 1 : 0; // it has left the group
     while ((await sleepers()).length > others) await sleep(50);
 
-    // It gave signs of life until now.
-    expect(await sweepCheckRuns(host.root)).toBe(0);
     expect(await readdir(host.root)).toHaveLength(1);
-    expect(await sweepCheckRuns(host.root, { deadAfterMs: 0 })).toBe(1);
+    expect(await sweepCheckRuns(host.root)).toBe(1); // although it gave signs of life until now
     await expectNothingLeft();
     await remove();
   },
 );
+
+test('U4a: a check of a worker that lives, or of another machine, is swept only when it gives no sign of life', async () => {
+  const { host, remove } = await checkWorld('none');
+  const runs = [await makeRunFolder(host.root), await makeRunFolder(host.root), await makeRunFolder(host.root)];
+  const [ours, elsewhere, unknown] = runs.map(({ places }) => join(places.folder, 'owner'));
+  expect((await readFile(ours!, 'utf8')).split('\n').slice(0, 2)).toEqual([hostname(), String(process.pid)]);
+  await writeFile(elsewhere!, `another-machine\n${2 ** 22 + 1}\n1`);
+  await rm(unknown!);
+  expect(await sweepCheckRuns(host.root)).toBe(0);
+  // The number is another process's by now.
+  await writeFile(elsewhere!, `${hostname()}\n${process.pid}\n1`);
+  expect(await sweepCheckRuns(host.root)).toBe(1);
+  expect(await sweepCheckRuns(host.root, { deadAfterMs: -1 })).toBe(2);
+  await remove();
+});
 
 test('U4a: what is swept is what has given no sign of life, and nothing that is not a run', async () => {
   const { host, remove } = await checkWorld('none');
