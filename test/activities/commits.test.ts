@@ -84,7 +84,7 @@ const branchesOf = async ({ id }: ServedRepository) => {
 
 /** All that a commit's job leaves behind; ids and numbers of runs grow with each. */
 async function endState(commitId: number) {
-  const { id, processed_at, created_at, checks_run, ...row } = await rowOf(commitId);
+  const { processed_at, checks_run, ...row } = await rowOf(commitId);
   const checks = (await checksOf(commitId)).map(({ plugin, state, run }) => [plugin, state, run === checks_run]);
   expect(processed_at).toBeInstanceOf(Date);
   return { row, checks };
