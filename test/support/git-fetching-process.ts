@@ -1,4 +1,4 @@
-// Run as a process of its own: node --import tsx test/support/git-fetching-process.ts <storage> <url> <times>
+// Run as a process of its own, with the arguments <storage> <url> <times>; see test-program.ts.
 import { Clones } from '../../src/git/clones.ts';
 import { createGit } from '../../src/git/git.ts';
 

@@ -12,6 +12,7 @@ import { branchHead } from '../../src/git/refs.ts';
 import { treeEntries } from '../../src/git/tree.ts';
 import { createRepository, temporaryFolder, type TestRepository } from './git-repository.ts';
 import { type GitServer, startGitServer } from './git-server.ts';
+import { testProgram } from './test-program.ts';
 
 /** A repository on a server of its own, and a place for clones. */
 export interface Project {
@@ -81,7 +82,7 @@ export async function work(clone: Clone): Promise<unknown> {
 
 /** A process of its own that fetches that often, into clone 1, and then prints `done`. */
 export function fetchingProcess({ storage, remote }: Project, times: number) {
-  const args = ['--import', 'tsx', 'test/support/git-fetching-process.ts', storage, remote.url, String(times)];
+  const args = [testProgram('git-fetching-process'), storage, remote.url, String(times)];
   return execa('node', args, { reject: false });
 }
 

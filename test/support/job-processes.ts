@@ -1,16 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
+import { testProgram } from './test-program.ts';
 
 type Variables = Record<string, string>;
 
 function start(program: string, variables: Variables, args: string[] = []): ChildProcess {
   const { PATH, HOME } = process.env;
-  return fork(fileURLToPath(new URL(program, import.meta.url)), args, {
-    env: { PATH, HOME, ...variables },
-    execArgv: ['--import', import.meta.resolve('tsx')],
-  });
+  return fork(testProgram(program), args, { env: { PATH, HOME, ...variables }, execArgv: [] });
 }
 
 async function firstWord(child: ChildProcess, name: string): Promise<void> {
@@ -28,7 +25,7 @@ export interface JobWorker {
 
 /** A process of {@link file://./job-worker-program.ts}, once it is at work. It ends with ours at the latest. */
 export async function startJobWorker(variables: Variables, { graceMs = 500 } = {}): Promise<JobWorker> {
-  const child = start('job-worker-program.ts', variables, [inject('workflowBundle'), String(graceMs)]);
+  const child = start('job-worker-program', variables, [inject('workflowBundle'), String(graceMs)]);
   const ended = once(child, 'exit');
   await firstWord(child, 'the worker');
   return {
@@ -69,7 +66,7 @@ export interface JobClient {
 
 /** A process of {@link file://./job-client-program.ts}. */
 export async function startJobClient(variables: Variables): Promise<JobClient> {
-  const child = start('job-client-program.ts', variables);
+  const child = start('job-client-program', variables);
   const ended = once(child, 'exit');
   await firstWord(child, 'the client');
   const waiting = new Map<number, (answers: Answer[]) => void>();
