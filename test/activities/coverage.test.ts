@@ -1,11 +1,11 @@
-import { sql } from 'kysely';
+import { type KyselyPlugin, sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCoverage } from '../../activities/coverage.ts';
 import { jobFailure } from '../../activities/failures.ts';
 import type { JobClones } from '../../activities/job-clones.ts';
 import type { JobOutcome } from '../../activities/job-context.ts';
 import { Coverage } from '../../src/client/coverage.ts';
-import { lockCommit, coverBranches } from '../../src/database/commit-coverage.ts';
+import { coverBranches, lockCommit } from '../../src/database/commit-coverage.ts';
 import { untrackRepository } from '../../src/database/tracked-repositories.ts';
 import { REPORT_HOLD_MS } from '../../src/domain/coverage-report.ts';
 import { MAIN } from '../support/git-project.ts';
@@ -287,6 +287,45 @@ describe('U5: the same end, however often it is run', () => {
     expect(await known()).toMatchObject({ coverage: [{ covered: 5, total: 16 }], history: [{ covered: 5 }] });
     expect(await asked()).toEqual([`postCommitStatuses {"commitId":${id}}`]);
   });
+
+  test('whichever statement is the last of a worker that is killed: all or nothing of it, and then the same', async () => {
+    const { sha, id } = await commit(FILES);
+    const report = await submit(sha);
+    const nothing = await known();
+    let kills = 0;
+    for (; ; kills++) {
+      const { db, isReached } = diesAt(kills);
+      const job = createCoverage({ db, clones: world.clones });
+      const payload = { repositoryId: served.id, sha, report };
+      await job.processCoverage(payload, { signal, now: Date.now() }).catch(() => undefined);
+      if (!isReached()) break;
+      expect(await known(), `killed at ${kills}`).toEqual(nothing);
+      expect([(await reportOf(report)).state, await asked()]).toEqual(['held', []]);
+    }
+    expect(kills).toBeGreaterThan(10);
+    expect(await known()).toMatchObject({
+      coverage: [{ covered: 5, total: 16 }],
+      branches: [{ covered: 5 }],
+      history: [{ covered: 5 }],
+    });
+    expect([await reportOf(report), await asked()]).toEqual([
+      over('processed'),
+      [`postCommitStatuses {"commitId":${id}}`],
+    ]);
+  });
+
+  /** The database of a worker that gets no further than to that statement, counted from 0. */
+  function diesAt(statement: number) {
+    let sent = 0;
+    const plugin: KyselyPlugin = {
+      transformQuery({ node }) {
+        if (sent++ >= statement) throw new Error('killed');
+        return node;
+      },
+      transformResult: ({ result }) => Promise.resolve(result),
+    };
+    return { db: world.db.withPlugin(plugin), isReached: () => sent > statement };
+  }
 
   test('a later report that comes while it is read: nothing of the earlier one is kept', async () => {
     const { sha } = await commit(FILES);
