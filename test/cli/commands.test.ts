@@ -174,6 +174,7 @@ describe('JSON shapes', () => {
       'egress activity 1',
       'gitlab activity 1',
       'git activity 1',
+      'checks activity 1',
     ]);
     expect(status.deliveries.delivered).toBeGreaterThanOrEqual(1);
   });
