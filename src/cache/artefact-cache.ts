@@ -7,6 +7,12 @@ export interface Artefact {
   lastUsedAt: number;
 }
 
+/** Whoever does not read the content to its end destroys it. */
+export interface FoundArtefact {
+  sizeBytes: number;
+  content: Readable;
+}
+
 export interface NewArtefact {
   /** As `keyProblem` allows it. */
   key: string;
@@ -22,8 +28,10 @@ export interface ArtefactCache {
    * @throws CacheError, and what reading the content throws; then what was there before is still there
    */
   put(repositoryId: number, artefact: NewArtefact, signal?: AbortSignal): Promise<void>;
-  /** Counts as a use. Whoever does not read it to its end destroys it. Null where there is none. @throws CacheError */
-  get(repositoryId: number, key: string, signal?: AbortSignal): Promise<Readable | null>;
+  /** Counts as a use. Null where there is none. @throws CacheError */
+  get(repositoryId: number, key: string, signal?: AbortSignal): Promise<FoundArtefact | null>;
+  /** Without its content, which is no use of it. Null where there is none. @throws CacheError */
+  find(repositoryId: number, key: string, signal?: AbortSignal): Promise<{ sizeBytes: number } | null>;
   /**
    * Takes one away; nothing happens where there is none.
    * @param unusedSince leaves it where it was used later than that: for an eviction, whose list is never quite new

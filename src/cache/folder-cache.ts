@@ -2,8 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
-import { type Artefact, type ArtefactCache, CacheError, type NewArtefact } from './artefact-cache.ts';
+import {
+  type Artefact,
+  type ArtefactCache,
+  CacheError,
+  type FoundArtefact,
+  type NewArtefact,
+} from './artefact-cache.ts';
 import { keyOf, keyProblem, nameOf } from './artefact-name.ts';
 import { timeOfUse } from './use-clock.ts';
 
@@ -42,17 +47,23 @@ export class FolderCache implements ArtefactCache {
     }
   }
 
-  async get(repositoryId: number, key: string, signal?: AbortSignal): Promise<Readable | null> {
+  async get(repositoryId: number, key: string, signal?: AbortSignal): Promise<FoundArtefact | null> {
     signal?.throwIfAborted();
     const file = await unlessMissing(open(this.#path(repositoryId, key), 'r'));
     if (file === null) return null;
     try {
       await touch(file);
-      return file.createReadStream({ signal });
+      const { size } = await file.stat();
+      return { sizeBytes: size, content: file.createReadStream({ signal }) };
     } catch (error) {
       await file.close();
       throw error;
     }
+  }
+
+  async find(repositoryId: number, key: string): Promise<{ sizeBytes: number } | null> {
+    const stats = await unlessMissing(lstat(this.#path(repositoryId, key)));
+    return stats === null ? null : { sizeBytes: stats.size };
   }
 
   async delete(repositoryId: number, key: string, unusedSince = Infinity): Promise<boolean> {

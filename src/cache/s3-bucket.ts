@@ -22,7 +22,7 @@ export interface S3Object {
 type Body = Buffer | AsyncIterable<Uint8Array>;
 
 interface Call {
-  method: 'GET' | 'PUT' | 'DELETE';
+  method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
   /** Empty for the bucket itself. */
   name?: string;
   query?: Record<string, string>;
@@ -37,7 +37,7 @@ const PATIENCE_MS = 60_000;
 const MOST_PAGES = 1_000;
 
 /**
- * The objects of a bucket, by the four calls of the S3 API (2006-03-01) that every such store has, addressed by path. Names
+ * The objects of a bucket, by the five calls of the S3 API (2006-03-01) that every such store has, addressed by path. Names
  * are of characters that stand in a URL as they are: `artefact-name`. Nothing is tried twice.
  */
 export class S3Bucket {
@@ -57,9 +57,16 @@ export class S3Bucket {
   }
 
   /** Null where there is no such object. @throws CacheError */
-  async get(name: string, signal?: AbortSignal): Promise<Dispatcher.ResponseData['body'] | null> {
+  async get(name: string, signal?: AbortSignal): Promise<{ sizeBytes: number; content: Readable } | null> {
     const answer = await this.#call({ method: 'GET', name, signal });
-    return answer?.body ?? null;
+    return answer && { sizeBytes: lengthOf(answer), content: answer.body };
+  }
+
+  /** The same without its content. */
+  async find(name: string, signal?: AbortSignal): Promise<{ sizeBytes: number } | null> {
+    const answer = await this.#call({ method: 'HEAD', name, signal });
+    await done(answer);
+    return answer && { sizeBytes: lengthOf(answer) };
   }
 
   /** @throws CacheError */
@@ -115,6 +122,14 @@ export class S3Bucket {
     if (answer.statusCode === 404 && (code === 'NoSuchKey' || code === undefined) && name !== '') return null;
     throw new CacheError(`the S3 store answered with ${answer.statusCode}${code === undefined ? '' : ` (${code})`}`);
   }
+}
+
+/** Every store tells it, of what it has as a whole. */
+function lengthOf({ headers, body }: Dispatcher.ResponseData): number {
+  const length = Number(headers['content-length'] ?? Number.NaN);
+  if (Number.isSafeInteger(length)) return length;
+  body.on('error', () => undefined).destroy();
+  throw new CacheError('the S3 store did not say how long an object is');
 }
 
 function objectIn(content: string): S3Object {

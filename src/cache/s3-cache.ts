@@ -1,6 +1,11 @@
-import type { Readable } from 'node:stream';
 import pLimit from 'p-limit';
-import { type Artefact, type ArtefactCache, CacheError, type NewArtefact } from './artefact-cache.ts';
+import {
+  type Artefact,
+  type ArtefactCache,
+  CacheError,
+  type FoundArtefact,
+  type NewArtefact,
+} from './artefact-cache.ts';
 import { keyOf, keyProblem, nameOf } from './artefact-name.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
 import { timeOfUse } from './use-clock.ts';
@@ -43,17 +48,21 @@ export class S3Cache implements ArtefactCache {
     await this.#use(repositoryId, name, signal);
   }
 
-  async get(repositoryId: number, key: string, signal?: AbortSignal): Promise<Readable | null> {
+  async get(repositoryId: number, key: string, signal?: AbortSignal): Promise<FoundArtefact | null> {
     const name = checkedName(key);
-    const content = await this.#bucket.get(`${this.#artefacts(repositoryId)}${name}`, signal);
-    if (content === null) return null;
+    const found = await this.#bucket.get(`${this.#artefacts(repositoryId)}${name}`, signal);
+    if (found === null) return null;
     try {
       await this.#use(repositoryId, name, signal);
     } catch (error) {
-      content.on('error', () => undefined).destroy();
+      found.content.on('error', () => undefined).destroy();
       throw error;
     }
-    return content;
+    return found;
+  }
+
+  async find(repositoryId: number, key: string, signal?: AbortSignal): Promise<{ sizeBytes: number } | null> {
+    return this.#bucket.find(`${this.#artefacts(repositoryId)}${checkedName(key)}`, signal);
   }
 
   async delete(repositoryId: number, key: string, unusedSince = Infinity, signal?: AbortSignal): Promise<boolean> {

@@ -1,3 +1,6 @@
+/** The largest artefact, in bytes: as much as an S3 store takes at once. */
+export const ARTEFACT_LIMIT = 5 * 1024 ** 3;
+
 export interface Used {
   key: string;
   sizeBytes: number;

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { PublishedEvent } from '../bus/outbox.ts';
+import type { ArtefactCache } from '../cache/artefact-cache.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { PAYLOAD_LIMIT } from '../domain/delivery.ts';
 import type { Logger } from '../logging.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { limitArrival } from './arrival.ts';
+import { addArtefacts } from './artefacts.ts';
 import { refuseMalformedAddress, refuseUnreadable } from './client-errors.ts';
 import { addCoverage } from './coverage.ts';
 import { addEvents } from './events.ts';
@@ -27,6 +30,12 @@ export interface IngressOptions {
   metrics: Metrics;
   /** The largest payload, in bytes. */
   bodyLimit?: number;
+  /** Where artefacts are kept; null: it is off. */
+  cache?: ArtefactCache | null;
+  /** What a repository may keep there; 0: without limit. */
+  cacheQuotaBytes?: number;
+  /** How long a request may take to arrive; artefacts may take longer. */
+  arrivesWithinMs?: number | undefined;
 }
 
 /** A repository is named by its path in one piece of an address, and those can be long. */
@@ -41,9 +50,12 @@ export function createIngress({
   logger,
   metrics,
   bodyLimit = PAYLOAD_LIMIT,
+  cache = null,
+  cacheQuotaBytes = 0,
+  arrivesWithinMs,
 }: IngressOptions): FastifyInstance {
   const app = fastify({
-    requestTimeout: 30_000, // the whole of a request; without it, a slow sender holds a connection for ever
+    requestTimeout: 0, // see `limitArrival`
     return503OnClosing: false, // a request that is here when we are asked to stop is still done
     routerOptions: { maxParamLength: LONGEST_PARAMETER },
     clientErrorHandler: refuseUnreadable(logger),
@@ -77,10 +89,12 @@ export function createIngress({
     done();
   });
   closeConnectionsWhenStopping(app);
+  limitArrival(app.server, arrivesWithinMs);
 
   addGitlabEvents(app, { db, token, bodyLimit });
   addEvents(app, { db, token, bodyLimit: bodyLimit + ENVELOPE_SIZE });
   addCoverage(app, { db });
+  addArtefacts(app, { db, cache, quotaBytes: cacheQuotaBytes });
   addHealth(app, { db, metrics });
   return app;
 }

@@ -1,3 +1,4 @@
+import { openCache } from '../cache/open-cache.ts';
 import { type Config, ConfigError, required } from '../config.ts';
 import { openDatabase } from '../database/connection.ts';
 import type { Logger } from '../logging.ts';
@@ -47,7 +48,14 @@ export async function startIngressProcess({
       logger.warn('a database connection broke', { problem: error.message });
     },
   });
-  const app = createIngress({ db, token, logger, metrics: given ?? createMetrics({ db }) });
+  const app = createIngress({
+    db,
+    token,
+    logger,
+    metrics: given ?? createMetrics({ db }),
+    cache: openCache(config.cache, config.storageDirectory),
+    cacheQuotaBytes: config.cacheQuotaBytes,
+  });
   try {
     await app.listen({ host, port });
   } catch (error) {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -10,8 +9,11 @@ export const putText = async (cache: ArtefactCache, repository: number, key: str
   cache.put(repository, { key, sizeBytes: Buffer.byteLength(text), content: Buffer.from(text) });
 
 export async function textOf(cache: ArtefactCache, repository: number, key: string): Promise<string | null> {
-  const content: Readable | null = await cache.get(repository, key);
-  return content === null ? null : (await buffer(content)).toString();
+  const found = await cache.get(repository, key);
+  if (found === null) return null;
+  const text = (await buffer(found.content)).toString();
+  expect(found.sizeBytes).toBe(Buffer.byteLength(text));
+  return text;
 }
 
 export const byUse = (artefacts: readonly Artefact[]): string[] =>
@@ -47,13 +49,14 @@ export function cacheContract(name: string, theCache: () => ArtefactCache, runs:
       }
       await cache.put(id, { key: 'large', sizeBytes: piece.length * 40, content: content() });
       const hash = createHash('sha256');
-      for await (const chunk of (await cache.get(id, 'large'))!) hash.update(chunk as Buffer);
+      for await (const chunk of (await cache.get(id, 'large'))!.content) hash.update(chunk as Buffer);
       expect(hash.digest('hex')).toBe(
         createHash('sha256')
           .update(Buffer.concat(Array<Buffer>(40).fill(piece)))
           .digest('hex'),
       );
       expect(await cache.list(id)).toMatchObject([{ key: 'large', sizeBytes: piece.length * 40 }]);
+      expect(await cache.find(id, 'large')).toEqual({ sizeBytes: piece.length * 40 });
     });
 
     test('takes any text for a key, and none leads elsewhere', async () => {
@@ -90,6 +93,8 @@ export function cacheContract(name: string, theCache: () => ArtefactCache, runs:
       for (const key of ['a', 'b', 'c']) await putText(cache, id, key, 'x');
       expect(byUse(await cache.list(id))).toEqual(['a', 'b', 'c']);
       await textOf(cache, id, 'a');
+      await cache.find(id, 'c'); // is no use of it
+      expect(await cache.find(id, 'none')).toBeNull();
       await putText(cache, id, 'b', 'again');
       const listed = await cache.list(id);
       expect(byUse(listed)).toEqual(['c', 'a', 'b']);
@@ -171,12 +176,12 @@ export function cacheContract(name: string, theCache: () => ArtefactCache, runs:
     test('is read to the end though it is taken away or replaced meanwhile, and left unread', async () => {
       const [cache, id] = [theCache(), ++repositories];
       await putText(cache, id, 'a', 'first');
-      const content = await cache.get(id, 'a');
+      const found = await cache.get(id, 'a');
       await putText(cache, id, 'a', 'second');
       await cache.delete(id, 'a');
-      expect((await buffer(content!)).toString()).toBe('first');
+      expect((await buffer(found!.content)).toString()).toBe('first');
       await putText(cache, id, 'b', 'x'.repeat(500_000));
-      (await cache.get(id, 'b'))!.on('error', () => undefined).destroy();
+      (await cache.get(id, 'b'))!.content.on('error', () => undefined).destroy();
       expect(await textOf(cache, id, 'b')).toHaveLength(500_000);
     });
 

@@ -20,7 +20,7 @@ const BUCKET = 'artefacts';
 const REQUIRED_TIME_MS = 15 * 60_000;
 
 /**
- * PutObject, GetObject, DeleteObject and ListObjectsV2 as the API reference of Amazon S3 (2006-03-01) tells of them, one
+ * PutObject, GetObject, HeadObject, DeleteObject and ListObjectsV2 as the API reference of Amazon S3 (2006-03-01) tells of them, one
  * bucket, addressed by path. It takes nothing that is not signed, or not as long as it says; pages are short.
  */
 export async function startS3StandIn({ pageSize = 3 } = {}): Promise<S3StandIn> {
@@ -53,6 +53,11 @@ export async function startS3StandIn({ pageSize = 3 } = {}): Promise<S3StandIn> 
       for await (const chunk of request) chunks.push(chunk as Buffer);
       objects.set(name, { content: Buffer.concat(chunks), modifiedAt: new Date() });
       response.writeHead(200, { etag: '"0"' }).end();
+    } else if (method === 'HEAD' && name !== '') {
+      const object = objects.get(name);
+      // Without a body, so that nobody is told why.
+      if (object === undefined) response.writeHead(404).end();
+      else response.writeHead(200, { 'content-length': object.content.length }).end();
     } else if (method === 'GET' && name !== '') {
       const object = objects.get(name);
       if (object === undefined) fail(404, 'NoSuchKey');
