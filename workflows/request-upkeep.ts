@@ -11,5 +11,5 @@ export async function requestUpkeep(): Promise<RequestedUpkeep> {
 }
 
 function describeUpkeep({ listings, repositories, authors, users }: RequestedUpkeep): string {
-  return `asked for **${listings} listings**, the permissions in **${repositories} repositories** and of **${users} users**, the commits of **${authors} users**`;
+  return `asked for: listings **${listings}**, permissions in repositories **${repositories}**, of users **${users}**, commits of users **${authors}**`;
 }

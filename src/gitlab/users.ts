@@ -22,11 +22,11 @@ const shown = z.object({
   id,
   username: z.string().min(1),
   name: z.string().nullish(),
-  /** Administrators are shown these two … */
+  /** GitLab takes only a verified one for it. */
+  public_email: email,
+  /** Administrators are shown these three. Where they have set none for commits, it is the primary one, proved or not. */
   email,
   confirmed_at: z.string().nullish(),
-  /** … and these everybody; GitLab takes only verified ones for them. */
-  public_email: email,
   commit_email: email,
 });
 const secondary = z.array(z.object({ email: z.string(), confirmed_at: z.string().nullish() }));
@@ -45,9 +45,11 @@ export async function readUser(
   const user = await showUser(connection, gitlabUserId, signal);
   if (user === null) return null;
   const more = await listEmails(connection, gitlabUserId, signal);
-  const { email = '', confirmed_at: confirmedAt = null } = user;
-  const emails = verifiedEmails([...(more ?? []), { email: email ?? '', confirmedAt }]);
-  for (const one of [user.public_email, user.commit_email]) if (one) emails.add(emailKey(one));
+  const primary = emailKey(user.email ?? '');
+  const emails = verifiedEmails([...(more ?? []), { email: primary, confirmedAt: user.confirmed_at ?? null }]);
+  if (user.public_email) emails.add(emailKey(user.public_email));
+  const forCommits = emailKey(user.commit_email ?? '');
+  if (primary !== '' && forCommits !== '' && forCommits !== primary) emails.add(forCommits);
   const { id: gitlabId, username, name } = user;
   return { gitlabId, username, name: name ?? username, emails, areAllEmails: more !== null };
 }

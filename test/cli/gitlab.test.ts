@@ -137,6 +137,7 @@ describe('forgeflow gitlab', () => {
     expect(status.schedules).toMatchObject([
       { schedule: 'installGitLabWebhooks', lastRun: 'completed' },
       { schedule: 'sweepDeliveries', paused: null },
+      { schedule: 'upkeep', paused: null },
     ]);
     expect(status.queues?.map(({ queue }) => queue)).toContain('gitlab');
     expect((await forgeflow(['status'], env)).stdout).toMatch(/^SCHEDULE +LAST RUN +ENDED AS +NEXT RUN/m);

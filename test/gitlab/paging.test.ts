@@ -53,7 +53,7 @@ describe('pages', () => {
   test("of a group's projects leave out archived and shared ones", async () => {
     gitlab.script({ headers: { 'x-next-page': '4' }, body: [place] });
     const page = await clientOf(gitlab).groupProjects(6, 3);
-    expect(page).toEqual({ items: [{ gitlabId: 5, path: 'a/b' }], next: 4 });
+    expect(page).toEqual({ items: [{ gitlabId: 5, path: 'a/b' }], next: 4, total: null });
     const { pathname, searchParams } = new URL(gitlab.requests[0]!.path, gitlab.url);
     expect(pathname).toBe('/api/v4/groups/6/projects');
     expect(Object.fromEntries(searchParams)).toEqual({
