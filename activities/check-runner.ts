@@ -25,20 +25,26 @@ export class PluginsUnknown extends Error {
 }
 
 const SWEEP_EVERY_MS = 10_000;
+const UNCONFINED =
+  "this machine gives checks no namespaces of their own: plugins may read what the worker's user may, its environment too";
 
-export function createCheckRunner(config: Config): CheckRunner {
+/** @param warn told once where checks are not kept from this machine although nobody has said so */
+export function createCheckRunner(config: Config, warn: (message: string) => void = () => undefined): CheckRunner {
   const root = join(config.storageDirectory, 'checks');
   let host: Promise<CheckHost> | undefined;
   let sweptAt = Number.NEGATIVE_INFINITY;
 
   /** What the system allows is found out when it is first needed: most workers run no checks. */
   async function findHost(): Promise<CheckHost> {
-    host ??= createCheckHost({
-      root,
-      path: config.programPath,
-      hidden: hiddenOf(config),
-      confinement: config.checkConfinement === 'none' ? 'none' : undefined,
-    });
+    const { checkConfinement, programPath: path } = config;
+    const confinement = checkConfinement === 'none' ? 'none' : undefined;
+    const found = await createCheckHost({ root, path, hidden: hiddenOf(config), confinement });
+    if (found.confinement === 'none' && confinement === undefined) warn(UNCONFINED);
+    return found;
+  }
+
+  async function knownHost(): Promise<CheckHost> {
+    host ??= findHost();
     return host.catch((error: unknown) => {
       host = undefined;
       throw error;
@@ -63,7 +69,7 @@ export function createCheckRunner(config: Config): CheckRunner {
     async run(check) {
       // A check that is run once more because its worker was killed finds nothing left of the time before.
       if (Date.now() - sweptAt > SWEEP_EVERY_MS) await sweep().catch(() => undefined);
-      return runCheck(await findHost(), check);
+      return runCheck(await knownHost(), check);
     },
     sweep,
   };

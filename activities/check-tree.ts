@@ -1,7 +1,4 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CheckoutError, type CheckoutFile, writeCheckout } from '../src/checks/checkout.ts';
-import { removeFolder } from '../src/checks/remove-folder.ts';
 import { readBlobs, type SizedBlob } from '../src/git/blobs.ts';
 import type { Clone } from '../src/git/clone.ts';
 import { treeEntries } from '../src/git/tree.ts';
@@ -11,13 +8,8 @@ const FILE_LIMIT = 100 * 1024 * 1024;
 /** What a tree may take: a disk that is full would fail all that is done here. */
 const TREE_LIMIT = 5 * 1024 * 1024 * 1024;
 
-/**
- * Writes the tree of a commit into the folder of a check, of which it becomes the only content.
- * @throws CheckoutError where it cannot be laid out; GitError
- */
+/** Writes the tree of a commit into the empty folder of a check. @throws CheckoutError where it cannot be laid out; GitError */
 export async function checkOutTree(clone: Clone, sha: string, folder: string): Promise<void> {
-  // What is there is half of it, from a clone that turned out to be broken.
-  for (const name of await readdir(folder)) await removeFolder(join(folder, name));
   await writeCheckout(folder, filesOf(clone, sha), clone.signal);
 }
 

@@ -150,7 +150,9 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     }),
   );
   const clones = createJobClones(config, db);
-  const checkRunner = createCheckRunner(config);
+  const checkRunner = createCheckRunner(config, (message) => {
+    logger.warn(message);
+  });
   const workers = await createWorkers({
     connection: temporal.connection,
     namespace: temporal.namespace,

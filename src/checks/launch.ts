@@ -135,6 +135,8 @@ export function startScript(places: RunPlaces, { env, limits, marker, processLim
     `ulimit -d ${Math.ceil((2 * limits.memoryBytes) / 1024)} 2>/dev/null`,
     `ulimit -n ${limits.openFiles} 2>/dev/null`,
     'ulimit -c 0 2>/dev/null',
+    // A system without memory ends a check before it ends us.
+    '{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null',
     // dash calls it -p, all others -u.
     ...(processLimit ? [`ulimit -u ${limits.processes} 2>/dev/null || ulimit -p ${limits.processes} 2>/dev/null`] : []),
     `cd ${quoted(places.checkout)} || exit`,

@@ -62,7 +62,7 @@ describe.concurrent.each(await confinements())('U4a: a check (confinement: %s)',
 
   inWorld('has nothing of our environment', async ({ world, expect }) => {
     process.env['FORGEFLOW_TEST_SECRET'] = 'our secret';
-    const outcome = await world.run("env; tr '\\0' '\\n' </proc/$PPID/environ; exit 3", {
+    const outcome = await world.run("cat /proc/self/oom_score_adj; env; tr '\\0' '\\n' </proc/$PPID/environ; exit 3", {
       env: { OWN: "it's\n$HOME" },
     });
     delete process.env['FORGEFLOW_TEST_SECRET'];
@@ -74,6 +74,7 @@ describe.concurrent.each(await confinements())('U4a: a check (confinement: %s)',
       'FORGEFLOW_CHECK_RUN FORGEFLOW_RESULT FORGEFLOW_SECRETS HOME LANG OWN PATH TMPDIR TOKEN'.split(' '),
     );
     expect(text).toContain("OWN=it's\n$HOME\n");
+    expect(text).toMatch(/^1000\n/); // the first to go where memory is short
   });
 
   inWorld('has a home and a folder for temporary files of its own, which go with it', async ({ world, expect }) => {
