@@ -78,8 +78,14 @@ async function waiting(db: ForgeflowDatabase): Promise<number> {
 async function jobsOf(db: ForgeflowDatabase): Promise<string[]> {
   const mergeRequests = await db.selectFrom('merge_requests').select('id').execute();
   const repositories = await db.selectFrom('repositories').select('id').where('tracked_at', 'is not', null).execute();
+  const commits = await db.selectFrom('commits').select('id').execute();
   return [
-    ...repositories.flatMap(({ id }) => [`sync_merge_requests/repo/${id}`, `reindex_search/repo/${id}`]),
+    ...repositories.flatMap(({ id }) => [
+      `sync_merge_requests/repo/${id}`,
+      `reindex_search/repo/${id}`,
+      `initializeRepository/repo/${id}`,
+    ]),
+    ...commits.map(({ id }) => `processCommit/commit/${id}`),
     ...mergeRequests.flatMap(({ id }) => [`recompute_mergeability/mr/${id}`, `recompute_review_decision/mr/${id}`]),
   ];
 }

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findMergeRequestByIid } from '../../src/database/merge-requests.ts';
 import { mergeability } from '../../src/domain/merge-state.ts';
+import { branchHeads } from '../../src/git/commit-branches.ts';
 import { aheadBehind, hasMergeCommits } from '../../src/git/compare.ts';
 import type { Clone } from '../../src/git/clone.ts';
 import { createGit } from '../../src/git/git.ts';
@@ -110,6 +112,21 @@ async function truthOf({ project, state, title, sourceBranch, targetBranch }: Me
   return { ...known, mergeability: { ...mergeability({ ...facts, trial }), ...distance, headSha, baseSha } };
 }
 
+/** U4: each branch with its head, which was processed; those that nobody has pushed since it is tracked are only known. */
+async function trueBranches(project: Project): Promise<string[]> {
+  return [...(await branchHeads(clones.get(project)!))].map(([name, sha]) => `${name} ${sha} completed`).toSorted();
+}
+
+async function keptBranches(project: Project): Promise<string[]> {
+  const { rows } = await sql<{ branch: string }>`
+    select branches.name || ' ' || branches.head_sha || ' ' || coalesce(state, 'completed') as branch
+    from branches join repositories on repositories.id = repository_id
+    left join commits on commits.repository_id = repositories.id and sha = branches.head_sha
+    where gitlab_id = ${project.id}
+  `.execute(environment.database.db);
+  return rows.map(({ branch }) => branch).toSorted();
+}
+
 /** The bodies of what GitLab has sent since then. */
 const sentSince = (before: number) => post.requests.slice(before).map(({ rawBody }) => rawBody.toString());
 
@@ -120,7 +137,7 @@ async function arrive(body: string): Promise<void> {
 
 let count = 0;
 test(
-  `J7: whatever happens, and however late, often and in whatever order it is told: once all is quiet the states are true (${SEQUENCES} sequences)`,
+  `J7, U4: whatever happens, and however late, often and in whatever order it is told: once all is quiet the states are true (${SEQUENCES} sequences)`,
   { timeout: 60_000 + SEQUENCES * 60_000 },
   async () => {
     const { gitlab, database } = environment;
@@ -156,6 +173,7 @@ test(
           const known = await findMergeRequestByIid(database.db, { gitlabProjectId: project.id, iid });
           expect(known, `${project.path}!${iid}`).toMatchObject(await truthOf(mergeRequest));
         }
+        expect(await keptBranches(project), project.path).toEqual(await trueBranches(project));
       }),
       { numRuns: SEQUENCES, endOnFailure: true, ...(SEED === undefined ? {} : { seed: Number(SEED) }) },
     );
