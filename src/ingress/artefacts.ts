@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ArtefactCache, CacheError } from '../cache/artefact-cache.ts';
 import { keyProblem } from '../cache/artefact-name.ts';
 import { requestEviction } from '../database/artefacts.ts';
@@ -59,9 +59,9 @@ export function addArtefacts(app: FastifyInstance, { db, cache: theCache, quotaB
       parsed(null, payload);
     });
 
-    room.get('/repositories/:id/artefacts', { onRequest }, async (request) => {
+    room.get('/repositories/:id/artefacts', { onRequest }, async (request, reply) => {
       const { repository, cache } = addressOf(request);
-      const artefacts = await asked(cache.list(repository.id, brokenOff(request)));
+      const artefacts = await asked(cache.list(repository.id, brokenOff(reply)));
       return {
         artefacts: artefacts
           .sort((one, other) => other.lastUsedAt - one.lastUsedAt)
@@ -74,14 +74,14 @@ export function addArtefacts(app: FastifyInstance, { db, cache: theCache, quotaB
     // Before GET, which would answer it otherwise, and count it as a use.
     room.head('/repositories/:id/artefacts/:key', { onRequest }, async (request, reply) => {
       const { repository, cache, key } = addressOf(request);
-      const found = await asked(cache.find(repository.id, key, brokenOff(request)));
+      const found = await asked(cache.find(repository.id, key, brokenOff(reply)));
       if (found === null) throw noSuchArtefact();
       return reply.headers(headersOf(found.sizeBytes)).send();
     });
 
     room.get('/repositories/:id/artefacts/:key', { onRequest }, async (request, reply) => {
       const { repository, cache, key } = addressOf(request);
-      const found = await asked(cache.get(repository.id, key, brokenOff(request)));
+      const found = await asked(cache.get(repository.id, key, brokenOff(reply)));
       if (found === null) throw noSuchArtefact();
       return reply.headers(headersOf(found.sizeBytes)).send(found.content);
     });
@@ -107,7 +107,7 @@ export function addArtefacts(app: FastifyInstance, { db, cache: theCache, quotaB
 
     room.delete('/repositories/:id/artefacts/:key', { onRequest }, async (request, reply) => {
       const { repository, cache, key } = addressOf(request);
-      await asked(cache.delete(repository.id, key, undefined, brokenOff(request)));
+      await asked(cache.delete(repository.id, key, undefined, brokenOff(reply)));
       return reply.code(204).send();
     });
     done();
@@ -159,9 +159,10 @@ async function* watched(raw: IncomingMessage, onStall: () => void): AsyncGenerat
   }
 }
 
-function brokenOff({ raw }: FastifyRequest): AbortSignal {
+/** Whoever asked has hung up, or has the answer. */
+function brokenOff({ raw }: FastifyReply): AbortSignal {
   const stop = new AbortController();
-  raw.socket.once('close', () => {
+  raw.once('close', () => {
     stop.abort(new Problem(400, 'asker gone', 'the connection broke before the answer'));
   });
   return stop.signal;

@@ -1,7 +1,7 @@
 import { DefaultLogger } from '@temporalio/worker';
 import type { FastifyInstance } from 'fastify';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
-import { createIngress } from '../../src/ingress/app.ts';
+import { createIngress, type IngressOptions } from '../../src/ingress/app.ts';
 import type { Logger } from '../../src/logging.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
@@ -23,7 +23,9 @@ export interface TestIngress {
 }
 
 /** An ingress that listens to a free port of this machine, on a database of its own. */
-export async function startTestIngress(options: { bodyLimit?: number } = {}): Promise<TestIngress> {
+export async function startTestIngress(
+  options: Pick<IngressOptions, 'bodyLimit' | 'cache' | 'cacheQuotaBytes' | 'arrivesWithinMs'> = {},
+): Promise<TestIngress> {
   const database = await cloneDatabase();
   const { logger, log } = logInMemory();
   const metrics = createMetrics({ db: database.db });
