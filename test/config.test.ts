@@ -116,6 +116,7 @@ describe('settings', () => {
       temporalEnv: { TEMPORAL_ADDRESS: 'temporal:7233' },
       webUiUrl: undefined,
       home: join(directory, 'data'),
+      dotenvFile: join(directory, '.env'),
       storageDirectory: '/srv/clones',
       gitConcurrency: 7,
       gitCaFile: '/etc/ca.pem',
