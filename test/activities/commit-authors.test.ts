@@ -194,11 +194,31 @@ describe("U7: a user's commits", () => {
       times: 1,
       fault: { instead: '[{"email":"shared@example.com","confirmed_at":"2026-01-02T03:04:05Z"}]' },
     });
-    await update(ada);
+    expect(await update(ada)).toMatchObject({ contested: 1 });
     gitlab.faults.clear();
-    for (const job of await world.requested()) await update({ id: Number(job.split('/')[1]) });
-    for (const one of [ada, bob]) await update(one);
     expect(await authors()).toEqual(['bob']);
+    expect(await world.requested()).toEqual([`updateCommitsAuthor/${ada.id}`]);
+    expect(await update(ada)).toMatchObject({ contested: 0 });
+    expect(await authors()).toEqual(['bob']);
+  });
+
+  test('are not those that an attempt has read which was given up, where it writes after the one in its place', async () => {
+    const { gitlab } = world;
+    have(ada, 'old@example.com');
+    for (const email of ['old@example.com', 'new@example.com']) await commit(email);
+    gitlab.faults.add({
+      path: /^\/users\/\d+$/,
+      times: 1,
+      fault: {
+        async do() {
+          have(ada, 'new@example.com');
+          await update(ada);
+        },
+        when: 'after', // the old primary email is in the answer already
+      },
+    });
+    await update(ada);
+    expect(await authors()).toEqual([null, 'ada']);
   });
 
   test('two users whose emails change places, again and again and at once, end as GitLab has them', async () => {

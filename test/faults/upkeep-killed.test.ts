@@ -75,18 +75,15 @@ test('U7, U8, U9, U10: a worker is killed in the middle of each: another one doe
   gitlab.faults.clear();
 
   workers.push(await startWorkerProcess(variables));
-  await eventually(
-    async () => {
-      expect(await known()).toEqual({
-        repositories: 101,
-        roles: expect.arrayContaining([
-          { user_id: ada!.id, role: 'owner' },
-          { user_id: bob!.id, role: 'developer' },
-        ]) as unknown,
-        emails: ['ada@a.org'],
-        groups: [{ listed: 101 }],
-      });
-    },
-    60_000,
-  );
+  await eventually(async () => {
+    expect(await known()).toEqual({
+      repositories: 101,
+      roles: expect.arrayContaining([
+        { user_id: ada!.id, role: 'owner' },
+        { user_id: bob!.id, role: 'developer' },
+      ]) as unknown,
+      emails: ['ada@a.org'],
+      groups: [{ listed: 101 }],
+    });
+  }, 60_000);
 }, 120_000);
