@@ -171,6 +171,67 @@ describe('what happens in GitLab comes by its hooks, and leads to the jobs', () 
   });
 });
 
+describe('commits that are pushed', () => {
+  const commitOf = async (sha: string) => environment.forgeflow.commits.show(project.path, sha);
+  /** What GitLab shows of it, the oldest first; those that were replaced included. */
+  async function statusesOf(sha: string): Promise<string[]> {
+    const { gitlab } = environment;
+    const url = `${gitlab.url}/api/v4/projects/${project.id}/repository/commits/${sha}/statuses?all=true`;
+    const answer = await fetch(url, { headers: { 'PRIVATE-TOKEN': gitlab.token } });
+    const found = (await answer.json()) as { name: string; status: string; description: string }[];
+    return found.map(({ name, status, description }) => `${name} ${status}: ${description}`);
+  }
+
+  test('U4: a wrong manifest is an error with its line, in GitLab too', async () => {
+    const manifest = 'version: 1\nchecks:\n  - plugin: lint\n    colour: red\n';
+    const sha = await desk.push('wrong', '.forgeflow.yaml', manifest);
+    await eventually(async () => {
+      const [status, ...others] = await statusesOf(sha);
+      expect(status).toMatch(/^forgeflow failed: \.forgeflow\.yaml, line 4, column 5: .*colour/);
+      expect(others).toEqual([]);
+    });
+    expect(await commitOf(sha)).toMatchObject({ state: 'completed', branches: ['wrong'], checks: { state: 'error' } });
+  });
+
+  test('U4: a clone that fails is an error, in GitLab too, and is tried again until it does not', async () => {
+    const { gitlab } = environment;
+    await repository.git('config', 'http.uploadpack', 'false');
+    const sha = await gitlab.commit(project, { branch: 'late', from: 'main', files: { 'late.txt': 'late\n' } });
+    await eventually(async () => {
+      expect(await statusesOf(sha)).toEqual([expect.stringMatching(/^forgeflow failed: git /)]);
+    });
+    expect(await commitOf(sha)).toMatchObject({ state: 'errored', checks: { state: 'error' } });
+    await repository.git('config', 'http.uploadpack', 'true');
+    await eventually(async () => {
+      expect(await commitOf(sha)).toMatchObject({ state: 'completed', checks: { state: 'not_configured' } });
+      expect((await statusesOf(sha)).at(-1)).toBe('forgeflow success: No checks are configured');
+    });
+  });
+
+  test('U4: a branch that is forced back, and then deleted, is followed; nothing that is known is processed again', async () => {
+    const { gitlab, database } = environment;
+    await untilQuiet(environment);
+    const processed = () =>
+      database.db.selectFrom('commits').select(['sha', 'state', 'processed_at']).orderBy('id').execute();
+    const before = await processed();
+    const branches = async () => {
+      const rows = await database.db.selectFrom('branches').select(['name', 'head_sha']).execute();
+      return new Map(rows.map(({ name, head_sha }) => [name, head_sha]));
+    };
+    const [main, wrong] = [await headOf('main'), await headOf('wrong')];
+    await gitlab.push(project, { branch: 'late', to: wrong });
+    await gitlab.push(project, { branch: 'wrong', to: main });
+    await untilQuiet(environment);
+    expect((await branches()).get('late')).toBe(wrong);
+    expect((await branches()).get('wrong')).toBe(main);
+    await gitlab.push(project, { branch: 'wrong', to: null });
+    await untilQuiet(environment);
+    expect((await branches()).has('wrong')).toBe(false);
+    expect((await branches()).get('late')).toBe(wrong);
+    expect(await processed()).toEqual(before);
+  });
+});
+
 test('the token is in no history of the jobs', async () => {
   const { temporal } = environment.forgeflow;
   const kinds = new Set<string>();
@@ -178,6 +239,6 @@ test('the token is in no history of the jobs', async () => {
     kinds.add(type);
     expect(await historyText(temporal.workflow.getHandle(workflowId, runId))).not.toContain(environment.gitlab.token);
   }
-  for (const kind of ['recompute_mergeability', 'recompute_review_decision', 'reindex_search'])
+  for (const kind of ['recompute_mergeability', 'recompute_review_decision', 'reindex_search', 'processCommit'])
     expect(kinds).toContain(kind);
 });
