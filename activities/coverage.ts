@@ -2,8 +2,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { CoverageError } from '../src/coverage/coverage-error.ts';
-import { parseCoverage } from '../src/coverage/parse.ts';
-import { type CommitCoverage, type CoveredFile, keepCoverage } from '../src/database/commit-coverage.ts';
+import { measureCoverage } from '../src/coverage/parse.ts';
+import { type CommitCoverage, keepCoverage } from '../src/database/commit-coverage.ts';
 import type { ForgeflowDatabase } from '../src/database/connection.ts';
 import {
   type AwaitedCommit,
@@ -15,7 +15,7 @@ import {
   readReportContent,
 } from '../src/database/coverage-reports.ts';
 import { findTracked } from '../src/database/tracked-repositories.ts';
-import { judgeCoverage, totalsOf } from '../src/domain/coverage.ts';
+import { type FileTotals, judgeCoverage, totalsOf } from '../src/domain/coverage.ts';
 import { exclusion } from '../src/domain/coverage-exclusion.ts';
 import { comesTooLate } from '../src/domain/coverage-report.ts';
 import type { JobPayload } from '../src/domain/job.ts';
@@ -82,19 +82,17 @@ export function createCoverage({ db, clones }: CoverageDependencies) {
   async function readReport(
     clone: Clone,
     { id, sha }: CoverageReport,
-  ): Promise<(CommitCoverage & { files: CoveredFile[] }) | null> {
+  ): Promise<(CommitCoverage & { files: FileTotals[] }) | null> {
     const { coverage: wanted } = await readManifest(clone, sha);
     const paths = new Set<string>();
     for await (const { path } of treeEntries(clone, sha, { sizes: false })) paths.add(pathText(path));
     const content = await readReportContent(db, id);
     if (content === null) return null;
     const { format, files: all } = await pipeline(Readable.from([content]), createGunzip(), async (bytes) =>
-      parseCoverage(bytes as AsyncIterable<Buffer>, { files: paths }),
+      measureCoverage(bytes as AsyncIterable<Buffer>, { files: paths }),
     );
     const isLeftOut = exclusion(wanted.excludePaths);
-    const files = all
-      .filter(({ path }) => !isLeftOut(path))
-      .map(({ path, covered, total }) => ({ path, covered, total }));
+    const files = all.filter(({ path }) => !isLeftOut(path));
     const totals = totalsOf(files);
     const { isEnough, text } = judgeCoverage(totals, wanted.minPercent);
     return {

@@ -1,5 +1,6 @@
-import type { FileCoverage } from '../domain/coverage.ts';
+import type { FileCoverage, FileTotals, LineTotals } from '../domain/coverage.ts';
 import { CoverageError } from './coverage-error.ts';
+import { LineMarks } from './line-marks.ts';
 
 /** Lines are `integer` wherever they are kept. */
 const LAST_LINE = 2_147_483_647;
@@ -44,6 +45,15 @@ export class CollectedLines {
 
   /** Every file once, in the order of its path, with its lines in order. @param pathOf where a file is in the repository */
   finish(pathOf: (name: string) => string): FileCoverage[] {
+    return this.#byPath(pathOf).map(([path, lines]) => ({ path, lines: inOrder(lines), ...countLines(lines) }));
+  }
+
+  /** The same without the lines. */
+  totals(pathOf: (name: string) => string): FileTotals[] {
+    return this.#byPath(pathOf).map(([path, lines]) => ({ path, ...countLines(lines) }));
+  }
+
+  #byPath(pathOf: (name: string) => string): [path: string, lines: LineHits][] {
     const byPath = new Map<string, LineHits>();
     for (const [name, lines] of this.#files) {
       const path = pathOf(name);
@@ -51,13 +61,20 @@ export class CollectedLines {
       if (known === undefined) byPath.set(path, lines);
       else for (const [number, hits] of lines) addHits(known, number, hits);
     }
-    const paths = [...byPath.keys()].sort();
-    return paths.map((path) => {
-      const lines = inOrder(byPath.get(path) ?? new Map<number, number>());
-      let covered = 0;
-      for (const hits of lines.values()) if (hits > 0) covered++;
-      return { path, lines, covered, total: lines.size };
-    });
+    return [...byPath].sort(([one], [other]) => (one < other ? -1 : 1));
+  }
+}
+
+function countLines(lines: LineHits): LineTotals {
+  let covered = 0;
+  for (const hits of lines.values()) if (hits > 0) covered++;
+  return { covered, total: lines.size };
+}
+
+/** For a report of which only the totals matter, so that large ones fit. */
+export class MarkedLines extends CollectedLines {
+  override newLines(): LineHits {
+    return new LineMarks();
   }
 }
 

@@ -1,7 +1,7 @@
-import { COVERAGE_LIMIT, type FileCoverage } from '../domain/coverage.ts';
+import { COVERAGE_LIMIT, type FileCoverage, type FileTotals } from '../domain/coverage.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { CoberturaReader } from './cobertura.ts';
-import { CollectedLines, PassedLines } from './collected-lines.ts';
+import { CollectedLines, MarkedLines, PassedLines } from './collected-lines.ts';
 import { CoverageError } from './coverage-error.ts';
 import { LcovReader } from './lcov.ts';
 import { type PathHints, repositoryPaths } from './repository-path.ts';
@@ -10,6 +10,12 @@ export interface CoverageReport {
   format: 'lcov' | 'cobertura';
   /** In the order of their paths, each once. */
   files: FileCoverage[];
+}
+
+export interface MeasuredReport {
+  format: CoverageReport['format'];
+  /** In the order of their paths, each once. */
+  files: FileTotals[];
 }
 
 /** How much white space may come first, in characters. */
@@ -29,6 +35,19 @@ export async function parseCoverage(
   const collected = new CollectedLines();
   const format = await read(chunks, collected);
   return { format, files: collected.finish(repositoryPaths(collected.sources, hints)) };
+}
+
+/**
+ * The same without the lines, in a small part of the memory.
+ * @throws what {@link parseCoverage} throws
+ */
+export async function measureCoverage(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  hints: PathHints = {},
+): Promise<MeasuredReport> {
+  const collected = new MarkedLines();
+  const format = await read(chunks, collected);
+  return { format, files: collected.totals(repositoryPaths(collected.sources, hints)) };
 }
 
 /**

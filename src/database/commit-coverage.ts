@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { LineTotals } from '../domain/coverage.ts';
+import type { FileTotals, LineTotals } from '../domain/coverage.ts';
 import type { Database } from './connection.ts';
 import { finishReport, holdTracked } from './coverage-reports.ts';
 import { requestJobs } from './job-requests.ts';
@@ -18,11 +18,6 @@ export interface CommitCoverage extends LineTotals {
   reportId: number;
 }
 
-/** Each path once. */
-export interface CoveredFile extends LineTotals {
-  path: string;
-}
-
 /**
  * Keeps what a report says of a commit, instead of what was known before, for the branches that stand at it too, and ends the
  * report; GitLab is to be told then. All of it or nothing.
@@ -31,7 +26,7 @@ export interface CoveredFile extends LineTotals {
 export async function keepCoverage(
   db: Database,
   { repositoryId, commitId }: { repositoryId: number; commitId: number },
-  { files, ...coverage }: CommitCoverage & { files: readonly CoveredFile[] },
+  { files, ...coverage }: CommitCoverage & { files: readonly FileTotals[] },
 ): Promise<boolean> {
   if (!db.isTransaction)
     return db
@@ -62,7 +57,7 @@ export async function keepCoverage(
   return true;
 }
 
-async function insertFiles(db: Database, commitId: number, files: readonly CoveredFile[]): Promise<void> {
+async function insertFiles(db: Database, commitId: number, files: readonly FileTotals[]): Promise<void> {
   await sql`
     insert into coverage_files (commit_id, number, path, covered, total)
     select ${commitId}, position, path, covered, total from unnest(

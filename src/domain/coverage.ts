@@ -8,10 +8,13 @@ export interface LineTotals {
   total: number;
 }
 
-/** What a report says of one file. */
-export interface FileCoverage extends LineTotals {
+export interface FileTotals extends LineTotals {
   /** From the root of the repository, with `/` between folders; as the report has it where it is not in there. */
   path: string;
+}
+
+/** What a report says of one file. */
+export interface FileCoverage extends FileTotals {
   /** How often each line ran, by its number from 1; in order. Lines that cannot run are not here. */
   lines: ReadonlyMap<number, number>;
 }

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parseCoverage } from '../../src/coverage/parse.ts';
+import { checkCoverage, measureCoverage, parseCoverage } from '../../src/coverage/parse.ts';
 import { totalsOf } from '../../src/domain/coverage.ts';
 
 const ROOT = '/builds/acme/shop';
@@ -45,6 +45,11 @@ describe('reports as tools write them', () => {
     expect(Object.fromEntries(found)).toEqual(files);
     const sum = totalsOf(report.files);
     expect(`${sum.covered}/${sum.total}`).toBe(total);
+    expect(await measureCoverage(fixture(name), { root: ROOT })).toEqual({
+      format,
+      files: report.files.map(({ lines: _, ...totals }) => totals),
+    });
+    expect(await checkCoverage(fixture(name))).toBe(format);
   });
 
   test('U5: coverlet.xml is 6/8, its names without the drive, its classes of one file together', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CoverageError } from '../../src/coverage/coverage-error.ts';
-import { type CoverageReport, parseCoverage } from '../../src/coverage/parse.ts';
+import { type CoverageReport, measureCoverage, parseCoverage } from '../../src/coverage/parse.ts';
 
 const parse = (text: string): Promise<CoverageReport> => parseCoverage([new TextEncoder().encode(text)]);
 
@@ -134,6 +134,8 @@ describe('LCOV', () => {
         }
         const { files } = await parseCoverage(pieces(text, size));
         expect(new Map(files.map((file) => [file.path, file.lines]))).toEqual(expected);
+        const measured = await measureCoverage(pieces(text, size));
+        expect(measured.files).toEqual(files.map(({ lines: _, ...totals }) => totals));
         for (const { lines: read, covered, total } of files) {
           expect([...read.keys()]).toEqual([...read.keys()].sort((a, b) => a - b));
           expect(total).toBe(read.size);
