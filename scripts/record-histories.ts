@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { execa } from 'execa';
 import { fastForward } from '../src/dev/fast-forward.ts';
 import { cancelDeliveryUpdate } from '../workflows/messages.ts';
+import type { requestUpkeep } from '../workflows/request-upkeep.ts';
 import {
   DEAD_URL,
   deliverTo,
@@ -145,6 +146,15 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
   async 'sync-gitlab-repositories'({ forgeflow }) {
     await forgeflow.gitlab.sync();
     return { workflowId: 'syncGitLabRepositories' };
+  },
+  async 'request-upkeep'({ forgeflow }) {
+    const handle = await forgeflow.temporal.workflow.start<typeof requestUpkeep>('requestUpkeep', {
+      workflowId: 'upkeep',
+      taskQueue: 'forgeflow',
+      args: [],
+    });
+    await untilClosed({ handle });
+    return handle;
   },
   async 'sweep-deliveries'({ forgeflow, database }) {
     const receiver = await startReceiver();
