@@ -153,7 +153,7 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
       taskQueue: 'forgeflow',
       args: [],
     });
-    await untilClosed({ handle });
+    await handle.result();
     return handle;
   },
   async 'sweep-deliveries'({ forgeflow, database }) {
