@@ -60,7 +60,10 @@ describe('settings', () => {
       gitlabUrl: undefined,
       gitlabToken: undefined,
       gitlabGroup: undefined,
-      gitlabHookEvents: ['push', 'tag_push', 'merge_requests', 'issues', 'note', 'job', 'pipeline'],
+      gitlabHookEvents: [
+        ...['push', 'tag_push', 'merge_requests', 'issues', 'note', 'job', 'pipeline'],
+        ...['member', 'project', 'subgroup'],
+      ],
       gitlabRateLimitReserve: 50,
       gitlabVerifyMs: 24 * 3_600_000,
       gitlabConcurrency: 4,
