@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ArtefactCache, CacheError } from '../cache/artefact-cache.ts';
 import { keyProblem } from '../cache/artefact-name.ts';
@@ -8,7 +7,7 @@ import type { TrackedRepository } from '../database/tracked-repositories.ts';
 import { within } from '../deadline.ts';
 import { ARTEFACT_LIMIT } from '../domain/eviction.ts';
 import { invalid } from '../domain/refusal.ts';
-import { takeTime } from './arrival.ts';
+import { takeTime, watched } from './arrival.ts';
 import { Problem } from './problem.ts';
 import { authorize } from './repository-token.ts';
 import { STORE_WITHIN_MS } from './store.ts';
@@ -20,9 +19,6 @@ export interface ArtefactsOptions {
   /** What a repository may keep there, in bytes; 0: without limit. */
   quotaBytes: number;
 }
-
-/** Between two pieces of an artefact. */
-const PIECE_WITHIN_MS = 60_000;
 
 interface Addressed {
   repository: TrackedRepository;
@@ -141,21 +137,6 @@ async function receive(
       throw new Problem(400, 'body broken off', 'body: the connection broke before its end');
     raw.resume(); // the rest is read and thrown away, or the sender, who is still sending, would not see the answer
     throw error;
-  }
-}
-
-async function* watched(raw: IncomingMessage, onStall: () => void): AsyncGenerator<Uint8Array> {
-  const timer = setTimeout(() => {
-    onStall();
-    raw.destroy();
-  }, PIECE_WITHIN_MS);
-  try {
-    for await (const piece of raw.iterator({ destroyOnReturn: false })) {
-      yield piece as Uint8Array;
-      timer.refresh(); // only now: while the store takes its time, it is not the sender's fault
-    }
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -10,6 +10,7 @@ import type { TrackedRepository } from '../database/tracked-repositories.ts';
 import { within } from '../deadline.ts';
 import { COVERAGE_LIMIT } from '../domain/coverage.ts';
 import { acceptanceOf, type AcceptedReport, checkSha } from '../domain/coverage-report.ts';
+import { takeTime, watched } from './arrival.ts';
 import { databaseAway, Problem } from './problem.ts';
 import { authorize } from './repository-token.ts';
 import { STORE_WITHIN_MS } from './store.ts';
@@ -34,6 +35,7 @@ export function addCoverage(app: FastifyInstance, { db }: { db: ForgeflowDatabas
         const repository = sentTo.get(request);
         if (repository === undefined) throw new Error('a report was let in without its repository');
         const sha = checkSha(request.query.sha);
+        takeTime(request.raw);
         const received = await receive(request.raw);
         const report = await store(db, { repositoryId: repository.id, sha, ...received });
         return reply.code(202).send(report);
@@ -59,7 +61,7 @@ async function receive(raw: IncomingMessage): Promise<ReceivedReport> {
 
 function bodyOf(raw: IncomingMessage): AsyncIterable<Uint8Array> {
   const encoding = raw.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  const bytes = raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+  const bytes = watched(raw, () => undefined);
   if (encoding === 'identity' || encoding === '') return bytes;
   if (encoding !== 'gzip' && encoding !== 'x-gzip')
     throw new Problem(415, 'unknown encoding', 'Content-Encoding: it is neither gzip nor identity');
@@ -88,5 +90,5 @@ function tooLarge(): Problem {
 }
 
 function isOfZlib(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith("Z_");
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 }
