@@ -10,6 +10,7 @@ import type { ReviewDecision } from '../domain/review-decision.ts';
 import type { StatusState } from '../domain/status-rollup.ts';
 import { reach } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
+import { createRepositoryToken, type RepositoryToken, revokeRepositoryToken } from './repository-tokens.ts';
 import { type CoverageTotals, presentDetails, type RepositoryDetails, totals } from './repository-details.ts';
 
 /** A tracked repository. Times are ISO 8601, absent is null. */
@@ -135,6 +136,19 @@ export class Repositories {
     await reach(temporal);
     const { runRemoval } = await import('../temporal/repositories.ts');
     await runRemoval(temporal, { id: found.id, path: found.path });
+  }
+
+  /**
+   * Makes a token by which its CI sends coverage and uses the cache; the one before is worth nothing from then on.
+   * @returns it, in clear this once @throws Refusal `not_found`
+   */
+  async createToken(path: string): Promise<RepositoryToken> {
+    return createRepositoryToken(this.#context.db, path);
+  }
+
+  /** Takes its token away. @throws Refusal `not_found` */
+  async revokeToken(path: string): Promise<void> {
+    await revokeRepositoryToken(this.#context.db, path);
   }
 
   async #find(path: string): Promise<RepositoryOverview> {
