@@ -67,14 +67,18 @@ test('J1: a job says in the Web UI what it is about; one of what is not there is
     jobs.map(async ({ jobId }) => {
       const { staticSummary, typedSearchAttributes } = await describeJob(jobId).then(async (found) => ({
         staticSummary: await found.staticSummary(),
-        typedSearchAttributes: found.typedSearchAttributes.getAll().map(({ value }) => value),
+        typedSearchAttributes: found.typedSearchAttributes
+          .getAll()
+          .map(({ key, value }) => `${key.name}=${String(value)}`)
+          .sort(),
       }));
       return [staticSummary, typedSearchAttributes];
     }),
   );
+  const attributes = ['forgeflowRepository=acme/shop', `forgeflowRepositoryId=${repository.id}`];
   expect(seen).toEqual([
-    [`acme/shop: ${JOB_KINDS.reindex_search.description}`, ['acme/shop']],
-    [`acme/shop!12: ${JOB_KINDS.recompute_mergeability.description}`, ['acme/shop']],
+    [`acme/shop: ${JOB_KINDS.reindex_search.description}`, attributes],
+    [`acme/shop!12: ${JOB_KINDS.recompute_mergeability.description}`, attributes],
     [JOB_KINDS.reindex_search.description, []],
   ]);
 });
