@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from './connection.ts';
 
 /**
@@ -22,6 +22,11 @@ export interface SweptChunk {
 // In these statements, `= any(array(…))` and `lateral (… limit 1)` are joins that Postgres does not turn into others, which read a
 // whole table when it takes a chunk for larger than it is.
 
+/** As the index of deliveries that are over has it. */
+function inUtc(time: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(${time} at time zone 'UTC')`;
+}
+
 interface ChunkRow {
   found: number;
   deleted: number;
@@ -43,8 +48,9 @@ export async function deleteOldDeliveries(
   const { rows } = await sql<ChunkRow>`
     with old as materialized (
       select id, date_created from deliveries
-      where state <> 'pending' and date_created < ${cutoff} and (date_created, id) > (${after.at}::timestamptz, ${after.id}::uuid)
-      order by date_created, id
+      where state <> 'pending' and ${inUtc(sql`date_created`)} < ${inUtc(sql`${cutoff}::timestamptz`)}
+        and (${inUtc(sql`date_created`)}, id) > (${inUtc(sql`${after.at}::timestamptz`)}, ${after.id}::uuid)
+      order by ${inUtc(sql`date_created`)}, id
       limit ${limit}
       for update skip locked
     ), deleted as (
