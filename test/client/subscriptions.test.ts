@@ -221,6 +221,7 @@ test('status() counts deliveries, subscriptions, workers and what waits for them
     { queue: 'egress', kind: 'activity', workers: 1 },
     { queue: 'gitlab', kind: 'activity', workers: 1 },
     { queue: 'git', kind: 'activity', workers: 1 },
+    { queue: 'checks', kind: 'activity', workers: 1 },
   ]);
   for (const { backlog } of queues!) expect(backlog).toBe(0);
   const shown = await forgeflow.subscriptions.list();
