@@ -84,7 +84,6 @@ test('U4a: a worker is killed in the middle of a check: the plugin ends with it,
   });
   const check = database.db.selectFrom('checks').selectAll().where('id', '=', checkId);
   expect(await check.executeTakeFirst()).toMatchObject({ state: 'running' });
-  expect(await runs()).toHaveLength(1);
 
   const outcome = (await forgeflow.temporal.workflow.getHandle(jobId).result()) as JobDone;
   console.log(JSON.stringify({ resumedAfterMs: Date.now() - killedAt }));
