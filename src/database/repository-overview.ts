@@ -26,7 +26,8 @@ export interface RepositoryOverview extends TrackedRepository {
 /** All that are tracked, by path. @param path only the one that was last seen with it; GitLab's paths ignore case */
 export async function readOverview(db: Database, path?: string): Promise<RepositoryOverview[]> {
   const { rows } = await sql<
-    Omit<RepositoryOverview, 'gitlabId' | 'cloneBytes' | 'commitsSize'> & Record<'gitlabId', string> &
+    Omit<RepositoryOverview, 'gitlabId' | 'cloneBytes' | 'commitsSize'> &
+      Record<'gitlabId', string> &
       Record<'cloneBytes' | 'commitsSize', string | null>
   >`
     select repositories.id, gitlab_id as "gitlabId", path, tracked_at as "trackedAt", default_branch as "defaultBranch",

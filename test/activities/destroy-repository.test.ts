@@ -284,7 +284,7 @@ describe('U2: what keeps a repository from being destroyed leaves nothing orphan
       isOver = true;
     });
     const installer = createInstaller({ db, sealer: testSealer, gitlab, ingressUrl: INGRESS_URL });
-    const installs: Promise<unknown>[] = [];
+    const installs: unknown[] = [];
     gitlab.faults.add({
       method: 'DELETE',
       path: /hooks/,
