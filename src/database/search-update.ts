@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { foldUtf8 } from '../domain/fold-utf8.ts';
-import { pathText } from '../domain/index-policy.ts';
+import { pathText } from '../domain/path-text.ts';
 import { type ForgeflowDatabase, type LentConnection, withConnection } from './connection.ts';
 import { type NewFile, SearchFiles } from './search-files.ts';
 import { SearchSegments } from './search-segments.ts';

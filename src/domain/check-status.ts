@@ -50,20 +50,3 @@ export function shortened(text: string, ending = ''): string {
   const room = DESCRIPTION_LIMIT - ending.length;
   return (characters.length <= room ? characters.join('') : `${characters.slice(0, room - 1).join('')}…`) + ending;
 }
-
-/** One time that a commit's checks were asked for. */
-export interface ChecksRun {
-  /** Grows with each run of the commit. */
-  number: number;
-  isOver: boolean;
-}
-
-/** Which runs of a commit a new one ends: all that are older and not over. A run that comes late ends none that is newer. */
-export function runsToCancel(runs: readonly ChecksRun[], newest: number): number[] {
-  return runs.filter(({ number, isOver }) => number < newest && !isOver).map(({ number }) => number);
-}
-
-/** Whether what a run has found is still to be stored and reported: it is not once there is a newer one, over or not. */
-export function isCurrentRun(runs: readonly ChecksRun[], number: number): boolean {
-  return runs.every((run) => run.number <= number);
-}

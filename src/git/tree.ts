@@ -68,11 +68,6 @@ export async function* changedEntries(clone: Clone, from: string, to: string): A
   });
 }
 
-/** A path for people and for the database: what is no UTF-8 is replaced. Different paths can look the same then. */
-export function pathText(path: Buffer): string {
-  return path.toString();
-}
-
 async function* records<T>(
   clone: Clone,
   commits: readonly string[],

@@ -1,12 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type CheckOfCommit,
-  GITLAB_STATE,
-  isCurrentRun,
-  runsToCancel,
-  statusOfChecks,
-} from '../../src/domain/check-status.ts';
+import { type CheckOfCommit, GITLAB_STATE, statusOfChecks } from '../../src/domain/check-status.ts';
 
 const done = (problems: number, plugin = 'eslint'): CheckOfCommit => ({ plugin, state: 'completed', problems });
 const failed = (reason: string, plugin = 'eslint'): CheckOfCommit => ({ plugin, state: 'failed', reason });
@@ -41,40 +34,5 @@ describe('U4a: the commit status', () => {
 
   test('in words of GitLab', () => {
     expect(GITLAB_STATE).toEqual({ pending: 'pending', success: 'success', failure: 'failed', error: 'failed' });
-  });
-});
-
-describe('U4a: a newer run for the commit', () => {
-  const runs = [
-    { number: 1, isOver: true },
-    { number: 2, isOver: false },
-    { number: 3, isOver: false },
-  ];
-
-  test('cancels the older ones that are not over', () => {
-    expect(runsToCancel(runs, 3)).toEqual([2]);
-    expect(runsToCancel(runs, 4)).toEqual([2, 3]);
-    expect(runsToCancel(runs, 1)).toEqual([]);
-    expect(runsToCancel([], 1)).toEqual([]);
-  });
-
-  test('is the only one that reports', () => {
-    expect(runs.map(({ number }) => isCurrentRun(runs, number))).toEqual([false, false, true]);
-    expect(isCurrentRun([{ number: 9, isOver: true }], 8)).toBe(false);
-    expect(isCurrentRun([], 1)).toBe(true);
-  });
-
-  test('leaves one run in whatever order they are asked for', () => {
-    const orders = fc.shuffledSubarray([1, 2, 3, 4, 5], { minLength: 1 });
-    fc.assert(
-      fc.property(orders, (numbers) => {
-        const seen: { number: number; isOver: boolean }[] = [];
-        for (const number of numbers) {
-          seen.push({ number, isOver: !isCurrentRun(seen, number) });
-          for (const run of seen) if (runsToCancel(seen, number).includes(run.number)) run.isOver = true;
-        }
-        expect(seen.filter(({ isOver }) => !isOver).map(({ number }) => number)).toEqual([Math.max(...numbers)]);
-      }),
-    );
   });
 });
