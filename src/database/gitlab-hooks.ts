@@ -30,16 +30,27 @@ export interface HookRecord {
   dueAt: Date;
 }
 
-/** @returns the stored hash that equals this one, for whoever has to compare it once more in constant time */
-export async function findHookTokenHash(db: Database, tokenHash: Buffer): Promise<Buffer | undefined> {
+/** Whose a token is that came with a request. */
+export interface HookToken {
+  /** The stored hash that equals the one that was asked for, for whoever has to compare it once more in constant time. */
+  hash: Buffer;
+  /** The project whose hook has it; null: a group's, or one made by hand. */
+  gitlabProjectId: number | null;
+}
+
+export async function findHookToken(db: Database, tokenHash: Buffer): Promise<HookToken | undefined> {
   // The one before too: while a new one is on its way nobody knows which of them the hook has.
-  const { rows } = await sql<{ hash: Buffer }>`
-    select token_hash as hash from gitlab_hooks where token_hash = ${tokenHash}
-    union all
-    select previous_token_hash from gitlab_hooks where previous_token_hash = ${tokenHash}
-    limit 1
+  const { rows } = await sql<{ hash: Buffer; gitlabId: string | null }>`
+    select hash, (select gitlab_id from repositories where id = repository_id) as "gitlabId" from (
+      select token_hash as hash, repository_id from gitlab_hooks where token_hash = ${tokenHash}
+      union all
+      select previous_token_hash, repository_id from gitlab_hooks where previous_token_hash = ${tokenHash}
+      limit 1
+    ) as found
   `.execute(db);
-  return rows[0]?.hash;
+  return (
+    rows[0] && { hash: rows[0].hash, gitlabProjectId: rows[0].gitlabId === null ? null : Number(rows[0].gitlabId) }
+  );
 }
 
 export interface DueQuestion {

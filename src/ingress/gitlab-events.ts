@@ -2,8 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { ForgeflowDatabase } from '../database/connection.ts';
-import { findHookTokenHash } from '../database/gitlab-hooks.ts';
+import { findHookToken } from '../database/gitlab-hooks.ts';
 import { within } from '../deadline.ts';
+import { projectsOf } from '../domain/event-project.ts';
 import { invalid } from '../domain/refusal.ts';
 import { readJsonObject } from './json-body.ts';
 import { Problem } from './problem.ts';
@@ -19,15 +20,19 @@ export interface GitlabEventsOptions {
 
 /** `POST /gitlab/events`: what the webhooks of projects, groups and the whole of a GitLab send. */
 export function addGitlabEvents(app: FastifyInstance, { db, token, bodyLimit }: GitlabEventsOptions): void {
+  const senders = new WeakMap<FastifyRequest, Sender>();
   app.post('/gitlab/events', {
     bodyLimit,
     async onRequest(request) {
-      if (!(await isFromHook(request, db, token))) {
+      const sender = await senderOf(request, db, token);
+      if (sender === null) {
         throw new Problem(401, 'wrong token', 'X-Gitlab-Token: it is not the token of a hook that is known here');
       }
+      senders.set(request, sender);
     },
     async handler(request, reply) {
       const { text, object } = readJsonObject(request.body);
+      checkProject(senders.get(request), object);
       const event = await store(db, {
         topic: topicOf(object),
         data: text,
@@ -40,13 +45,31 @@ export function addGitlabEvents(app: FastifyInstance, { db, token, bodyLimit }: 
   });
 }
 
-async function isFromHook(request: FastifyRequest, db: ForgeflowDatabase, token: string): Promise<boolean> {
+/** Whose hook sends. */
+interface Sender {
+  /** Null: it may speak of any. */
+  gitlabProjectId: number | null;
+}
+
+/** @returns null for a token that is none */
+async function senderOf(request: FastifyRequest, db: ForgeflowDatabase, token: string): Promise<Sender | null> {
   const given = request.headers['x-gitlab-token'];
-  if (typeof given !== 'string' || given === '') return false;
-  if (isSameToken(given, token)) return true;
+  if (typeof given !== 'string' || given === '') return null;
+  if (isSameToken(given, token)) return { gitlabProjectId: null };
   const digest = digestOf(given);
-  const known = await within(STORE_WITHIN_MS, () => findHookTokenHash(db, digest));
-  return known !== undefined && timingSafeEqual(known, digest);
+  const known = await within(STORE_WITHIN_MS, () => findHookToken(db, digest));
+  return known !== undefined && timingSafeEqual(known.hash, digest) ? known : null;
+}
+
+/**
+ * Whoever maintains a project can have its hook post to a receiver of their own, and so learn its token: with that they
+ * must not speak of other projects.
+ */
+function checkProject(sender: Sender | undefined, body: object): void {
+  if (sender === undefined) throw new Error('an event was let in without its sender');
+  const { gitlabProjectId } = sender;
+  if (gitlabProjectId === null || projectsOf(body).every((one) => one === gitlabProjectId)) return;
+  throw new Problem(403, 'token of another project', 'project_id: the token is that of another project’s hook');
 }
 
 const kind = z

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { findHookTokenHash, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
+import { findHookToken, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
 import { recordCovered, recordInstalled, storeHookSecret } from '../../src/database/gitlab-hook-records.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { addRepository, at, block, emptyHookTables, hookRow, install, newSecret } from './hook-rows.ts';
@@ -18,7 +18,7 @@ beforeEach(async () => {
 
 const row = () => hookRow(database.db, hookId);
 const opens = async ({ tokenHash }: { tokenHash: Buffer }) =>
-  (await findHookTokenHash(database.db, tokenHash))?.equals(tokenHash) ?? false;
+  (await findHookToken(database.db, tokenHash))?.hash.equals(tokenHash) ?? false;
 const installed = (secretId: string) => ({
   runId: 'run',
   outcome: 'installed' as const,

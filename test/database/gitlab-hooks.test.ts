@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   countDueHooks,
   findHookOfRepository,
-  findHookTokenHash,
+  findHookToken,
   listDueHooks,
   readHook,
   withHookLock,
@@ -111,9 +111,9 @@ test('G6: a token is known by its hash, the current and the one before, and no o
   const { db } = database;
   const [current, previous] = [randomBytes(32), randomBytes(32)];
   await db.insertInto('gitlab_hooks').values({ token_hash: current, previous_token_hash: previous }).execute();
-  expect(await findHookTokenHash(db, current)).toEqual(current);
-  expect(await findHookTokenHash(db, previous)).toEqual(previous);
-  expect(await findHookTokenHash(db, randomBytes(32))).toBeUndefined();
+  expect((await findHookToken(db, current))?.hash).toEqual(current);
+  expect((await findHookToken(db, previous))?.hash).toEqual(previous);
+  expect(await findHookToken(db, randomBytes(32))).toBeUndefined();
 });
 
 describe('G6: the lock of a hook', () => {

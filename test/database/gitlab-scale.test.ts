@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { coverRepositories, uncoverRepositories } from '../../src/database/gitlab-groups.ts';
-import { countDueHooks, findHookTokenHash, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
+import { countDueHooks, findHookToken, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
 import { countOutcomes } from '../../src/database/gitlab-runs.ts';
 import { countHooks } from '../../src/database/gitlab-status.ts';
 import { findRepositoryByPath, upsertRepositories } from '../../src/database/repositories.ts';
@@ -102,7 +102,7 @@ describe('G10: of 100,000 repositories', () => {
     for (const call of [
       () => upsertRepositories(db, seen, { groupId: group.id, at: at(1) }),
       () => upsertRepositories(db, seen, { groupId: null, at: at(2) }),
-      () => findHookTokenHash(db, token_hash!),
+      () => findHookToken(db, token_hash!),
       () => findRepositoryByPath(db, 'group/project-77'),
       () => readHook(db, id),
     ]) {

@@ -6,7 +6,7 @@ import { recordAttempt } from '../../src/database/attempts.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { publish } from '../../src/bus/outbox.ts';
 import { takeUndispatchedEvents } from '../../src/database/events.ts';
-import { findHookTokenHash, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
+import { findHookToken, listDueHooks, readHook } from '../../src/database/gitlab-hooks.ts';
 import { beginRun } from '../../src/database/gitlab-runs.ts';
 import { countHooks } from '../../src/database/gitlab-status.ts';
 import { migrateDown, migrateUp, pendingMigrations } from '../../src/database/migrate.ts';
@@ -204,7 +204,7 @@ describe('a database of the version before the GitLab webhooks', () => {
     const before = await oldHooks();
     await migrateUp(db);
     expect(await oldHooks()).toEqual(before);
-    expect(await findHookTokenHash(db, byHand)).toEqual(byHand);
+    expect((await findHookToken(db, byHand))?.hash).toEqual(byHand);
     expect(await listDueHooks(db, { runId: 'run', at: new Date(Date.now() + 60_000), limit: 10 })).toEqual([]);
     expect(await countHooks(db)).toMatchObject({ installed: 0, pending: 0, due: 0, nextDueAt: null });
     await down();
@@ -222,7 +222,7 @@ describe('a database of the version before the GitLab webhooks', () => {
     expect(await oldHooks()).toEqual(expect.arrayContaining([expect.objectContaining({ token_hash: tokenHash })]));
     expect(await oldHooks()).toHaveLength(3);
     await migrateUp(db);
-    expect(await findHookTokenHash(db, tokenHash)).toEqual(tokenHash);
+    expect((await findHookToken(db, tokenHash))?.hash).toEqual(tokenHash);
     expect(await readHook(db, group.hookId)).toBeUndefined();
     // Tracked anew, its hook is another row's: the one that is left goes on letting in what GitLab sends meanwhile.
     expect((await addRepository(db, { path: installed.path })).hookId).not.toBe(installed.hookId);

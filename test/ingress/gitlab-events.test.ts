@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordInstalled, storeHookSecret } from '../../src/database/gitlab-hook-records.ts';
 import { newHookSecret } from '../../src/secrets/hook-secret.ts';
 import { createSealer } from '../../src/secrets/sealer.ts';
-import { addRepository } from '../database/hook-rows.ts';
+import { addGroup, addRepository } from '../database/hook-rows.ts';
 import { GITLAB_REQUESTS, MERGE_REQUEST, PUSH } from '../support/gitlab-payloads.ts';
 import {
   countEvents,
@@ -25,6 +25,7 @@ beforeEach(async () => {
   await ingress.database.db.deleteFrom('events').execute();
 });
 
+const PUSHED_PROJECT = 15; // in its payload
 const stored = () => storedEvents(ingress.database.db);
 
 describe('E13: what GitLab sends', () => {
@@ -135,7 +136,8 @@ describe('E13: the token of an installed hook', () => {
   test('G6: opens, and so does the one before it, which the hook may still have; none before that', async () => {
     const { db } = ingress.database;
     const sealer = createSealer(randomBytes(32).toString('base64'));
-    const { hookId } = await addRepository(db);
+    const { id, hookId } = await addRepository(db);
+    await db.updateTable('repositories').set({ gitlab_id: PUSHED_PROJECT }).where('id', '=', id).execute();
     const secrets = [newHookSecret(sealer), newHookSecret(sealer), newHookSecret(sealer)];
     const statuses = () => Promise.all(secrets.map(async ({ token }) => (await postWith(token)).status));
     const seen: number[][] = [];
@@ -158,6 +160,36 @@ describe('E13: the token of an installed hook', () => {
       [202, 202, 401],
       [401, 202, 202],
     ]);
+  });
+
+  test('U2: of a project opens what is of that project, and nothing else; of a group, or made by hand, all', async () => {
+    const { db } = ingress.database;
+    const sealer = createSealer(randomBytes(32).toString('base64'));
+    const { gitlabId, hookId } = await addRepository(db);
+    const secret = newHookSecret(sealer);
+    await storeHookSecret(db, hookId, secret);
+    const [own, other] = [gitlabId, gitlabId + 1];
+    const send = async (token: string, body: object) => {
+      const answer = await post(`${ingress.url}/gitlab/events`, JSON.stringify(body), { 'X-Gitlab-Token': token });
+      return [answer.status, (answer.body as { error?: string }).error];
+    };
+    const refused = [403, 'project_id: the token is that of another project’s hook'];
+    const destroy = { event_name: 'project_destroy', project_id: other };
+    const ofFork = {
+      object_kind: 'merge_request',
+      project: { id: own },
+      object_attributes: { target_project_id: other },
+    };
+    expect(await send(secret.token, { object_kind: 'push', project_id: own })).toEqual([202, undefined]);
+    expect(await send(secret.token, destroy)).toEqual(refused);
+    expect(await send(secret.token, ofFork)).toEqual(refused);
+    expect(await send(secret.token, { object_kind: 'push', project: { id: other } })).toEqual(refused);
+    expect(await countEvents(db)).toBe(1);
+    const group = await addGroup(db);
+    const groupSecret = newHookSecret(sealer);
+    await storeHookSecret(db, group.hookId, groupSecret);
+    expect(await send(groupSecret.token, destroy)).toEqual([202, undefined]);
+    expect(await postAsGitlab(ingress, JSON.stringify(destroy))).toMatchObject({ status: 202 }); // made by hand
   });
 
   test('does not open anything by a part of it, nor by its hash', async () => {

@@ -27,7 +27,7 @@ const LOGGED_REQUESTS = 20_000;
 export async function startGitlab(options: GitlabOptions = {}): Promise<Gitlab> {
   const { botAccess = MAINTAINER, loggedRequests = LOGGED_REQUESTS, relativeUrlRoot = '' } = options;
   const clock = createClock();
-  const settings = { ...DEFAULT_SETTINGS, ...options.settings };
+  const settings = { ...structuredClone(DEFAULT_SETTINGS), ...options.settings }; // which a test may change deep within
   const within: Surroundings = { settings, clock, instance: '' };
   const world = new World(clock);
   const tokens = new Tokens(clock);
