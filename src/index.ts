@@ -3,7 +3,7 @@ export type { CoverageReportEntry, SubmittedReport } from './client/coverage.ts'
 export type { Attempt, Delivery, DeliveryFilterInput, DeliveryWithAttempts } from './client/deliveries.ts';
 export type { Publication, PublishedEvent } from './bus/outbox.ts';
 export type { RepositoryToken } from './client/repository-tokens.ts';
-export type { CheckStatus, Commit, CommitCoverageStatus, CommitDetails } from './client/commits.ts';
+export type { Commit, CommitCoverageStatus, CommitDetails } from './client/commits.ts';
 export type { EnqueuedJob, JobFilter, JobStatus, KindStatus } from './client/jobs.ts';
 export type { AddOptions, MergeRequestStatus, Repository, RepositoryWithMergeRequests } from './client/repositories.ts';
 export type {

@@ -1,6 +1,6 @@
 import { type Command } from 'commander';
 import pc from 'picocolors';
-import type { CheckStatus, Commit, CommitDetails } from '../client/commits.ts';
+import type { Commit, CommitDetails } from '../client/commits.ts';
 import { addCommand, type CommonOptions, withClient } from './command.ts';
 import { fields, print, size, state, table, time } from './output.ts';
 import { covered, SHA_SHOWN } from './repository-screen.ts';
@@ -92,7 +92,15 @@ function checks({ checks: { state: its, description } }: Commit): string {
   return description === null ? state(its) : `${state(its)}: ${description}`;
 }
 
-function runRow({ plugin, id, state: its, problems, omitted, finishedAt, reason }: CheckStatus): string[] {
+function runRow({
+  plugin,
+  id,
+  state: its,
+  problems,
+  omitted,
+  finishedAt,
+  reason,
+}: CommitDetails['runs'][number]): string[] {
   const more = omitted === null || omitted === 0 ? '' : ` (and ${omitted} more)`;
   return [
     plugin,

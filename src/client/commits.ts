@@ -1,5 +1,6 @@
 import { checkOfRow } from '../database/check-rows.ts';
 import {
+  type CheckDetails,
   type CommitOverview,
   listCommits,
   listCoverageFiles,
@@ -8,7 +9,7 @@ import {
 } from '../database/commit-details.ts';
 import { findTrackedByPath } from '../database/tracked-repositories.ts';
 import { textOfChecks } from '../domain/checks-text.ts';
-import type { CheckState, ChecksState, CommitState } from '../domain/commit.ts';
+import type { ChecksState, CommitState } from '../domain/commit.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import type { ClientContext } from './context.ts';
 import { type CoverageTotals, totals } from './repository-details.ts';
@@ -43,23 +44,8 @@ export interface CommitCoverageStatus extends CoverageTotals {
   excludedFiles: number;
 }
 
-export interface CheckStatus {
-  /** Ours, which job payloads have. */
-  id: number;
-  plugin: string;
-  state: CheckState;
-  problems: number | null;
-  /** How many more were found than are kept. */
-  omitted: number | null;
-  /** Why it failed, and the last that it printed. */
-  reason: string | null;
-  printed: string | null;
-  startedAt: string | null;
-  finishedAt: string | null;
-}
-
 export interface CommitDetails extends Commit {
-  runs: CheckStatus[];
+  runs: CheckDetails[];
   /** 1000 at most. */
   problems: ProblemDetails[];
   /** Those with the most lines that did not run first; 1000 at most. */

@@ -23,13 +23,16 @@ export interface CommitOverview {
   createdAt: Date;
 }
 
+/** One check of a commit. */
 export interface CheckDetails {
+  /** Ours, which job payloads have. */
   id: number;
   plugin: string;
   state: CheckState;
   problems: number | null;
-  /** Found, but not kept. */
+  /** How many of these are not kept. */
   omitted: number | null;
+  /** Why it failed, and the last that it printed. */
   reason: string | null;
   printed: string | null;
   /** As JSON has them. */

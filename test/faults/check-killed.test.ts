@@ -6,79 +6,54 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobDone } from '../../activities/job-context.ts';
 import { beginChecks } from '../../src/database/commit-progress.ts';
 import { findCommit, upsertCommit } from '../../src/database/commits.ts';
-import { findRepositoryByPath, upsertRepositories } from '../../src/database/repositories.ts';
-import { trackRepository } from '../../src/database/tracked-repositories.ts';
 import { commandsWith, SARIF } from '../checks/check-world.ts';
 import { eventually } from '../support/eventually.ts';
 import { MAIN } from '../support/git-project.ts';
-import { createRepository, temporaryFolder } from '../support/git-repository.ts';
-import { type GitServer, startGitServer } from '../support/git-server.ts';
-import { type Environment, startEnvironment } from '../support/environment.ts';
-import { startWorkerProcess, type WorkerProcess } from '../support/worker-process.ts';
+import { type KillableWorkers, startKillableWorkers } from '../support/killable-workers.ts';
 
 const TOKEN = `3600.${BigInt(`0x${randomBytes(6).toString('hex')}`)}`;
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let plugins: string;
-let server: GitServer;
-let environment: Environment;
+let world: KillableWorkers;
 let commitId: number;
 let checkId: number;
-const workers: WorkerProcess[] = [];
 
 /** Plugins are read anew for each check. */
 const install = (command: string) =>
   writeFile(join(plugins, 'plugins.yaml'), `version: 1\nplugins:\n  lint: { command: '${command}' }\n`);
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
   plugins = await mkdtemp(join(tmpdir(), 'forgeflow-plugins-'));
-  const repository = await createRepository(join(folder.path, 'server', 'acme', 'shop.git'));
+  world = await startKillableWorkers({ CHECK_PLUGINS: join(plugins, 'plugins.yaml') });
+  const { repository, repositoryId } = world;
+  const { db } = world.database;
   const tree = { '.forgeflow.yaml': 'version: 1\nchecks:\n  - plugin: lint\n', 'found.sarif': SARIF };
   const [sha = ''] = await repository.commit({ ref: MAIN, tree });
-  server = await startGitServer({ root: join(folder.path, 'server') });
-  environment = await startEnvironment({
-    withoutWorkers: true,
-    settings: {
-      GITLAB_URL: server.url,
-      GITLAB_TOKEN: 'glpat-of-this-test',
-      CHECK_PLUGINS: join(plugins, 'plugins.yaml'),
-    },
-  });
-  const { db } = environment.database;
-  await upsertRepositories(db, [{ gitlabId: 7, path: 'acme/shop' }], { groupId: null, at: new Date() });
-  const repositoryId = (await findRepositoryByPath(db, 'acme/shop'))!.id;
-  await trackRepository(db, repositoryId);
   commitId = (await upsertCommit(db, { repositoryId, sha }))!.id;
   checkId = (await db.transaction().execute((transaction) => beginChecks(transaction, commitId, ['lint']))).ids[0]!;
 });
 afterAll(async () => {
-  for (const worker of workers) {
-    worker.kill('SIGKILL');
-    await worker.ended;
-  }
-  await environment.stop();
-  await server.close();
-  await folder.remove();
+  await world.stop();
   await rm(plugins, { recursive: true });
 });
 
 const sleepers = async () => (await commandsWith(TOKEN)).filter((line) => line.startsWith('sleep '));
-const runs = () => readdir(join(environment.config.storageDirectory, 'checks'));
+const runs = () => readdir(join(world.config.storageDirectory, 'checks'));
 
 test('U4a: a worker is killed in the middle of a check: the plugin ends with it, another worker does it, nothing is left', async () => {
-  const { forgeflow, variables, database } = environment;
+  const { forgeflow, database } = world;
   await install(`trap "" TERM; sleep ${TOKEN} & sleep ${TOKEN}`);
-  workers.push(await startWorkerProcess(variables));
+  await world.startWorker();
   const { jobId } = await forgeflow.enqueue('runCheck', { checkId });
   await eventually(async () => {
     expect(await sleepers()).toHaveLength(2);
   });
-  workers.push(await startWorkerProcess(variables)); // it got nothing of what was under way
+  expect(await runs()).toHaveLength(1);
+  await world.startWorker(); // it got nothing of what was under way
   await install('cat found.sarif; exit 1');
   const killedAt = Date.now();
-  workers[0]!.kill('SIGKILL');
-  await workers[0]!.ended;
+  world.processes[0]!.kill('SIGKILL');
+  await world.processes[0]!.ended;
   await eventually(async () => {
     expect(await sleepers()).toEqual([]);
   });

@@ -1,66 +1,38 @@
-import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findRepositoryByPath, upsertRepositories } from '../../src/database/repositories.ts';
-import { trackRepository } from '../../src/database/tracked-repositories.ts';
-import { type Environment, startEnvironment } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
 import { MAIN } from '../support/git-project.ts';
-import { createRepository, temporaryFolder } from '../support/git-repository.ts';
-import { type GitServer, startGitServer } from '../support/git-server.ts';
-import { startWorkerProcess, type WorkerProcess } from '../support/worker-process.ts';
+import { type KillableWorkers, startKillableWorkers } from '../support/killable-workers.ts';
 
-const TOKEN = 'glpat-of-this-test-s3cret';
 const LCOV = 'SF:a.ts\nDA:1,1\nDA:2,0\nend_of_record\n';
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-let server: GitServer;
-let environment: Environment;
-let repositoryId: number;
+let world: KillableWorkers;
 let commitId: number;
 let sha: string;
-const workers: WorkerProcess[] = [];
 
 beforeAll(async () => {
-  folder = await temporaryFolder();
-  const repository = await createRepository(join(folder.path, 'server', 'acme', 'shop.git'));
+  world = await startKillableWorkers();
+  const { repository, repositoryId } = world;
+  const { db } = world.database;
   [sha = ''] = await repository.commit({ ref: MAIN, tree: { 'a.ts': 'a\nb\n' } });
-  server = await startGitServer({ root: join(folder.path, 'server') });
-  server.require(TOKEN);
-  environment = await startEnvironment({
-    withoutWorkers: true,
-    settings: { GITLAB_URL: server.url, GITLAB_TOKEN: TOKEN },
-  });
-  const { db } = environment.database;
-  await upsertRepositories(db, [{ gitlabId: 7, path: 'acme/shop' }], { groupId: null, at: new Date() });
-  repositoryId = (await findRepositoryByPath(db, 'acme/shop'))!.id;
-  await trackRepository(db, repositoryId);
   const row = { repository_id: repositoryId, sha, state: 'completed' } as const;
   commitId = (await db.insertInto('commits').values(row).returning('id').executeTakeFirstOrThrow()).id;
   await db.insertInto('branches').values({ repository_id: repositoryId, name: 'main', head_sha: sha }).execute();
 });
-afterAll(async () => {
-  for (const worker of workers) {
-    worker.kill('SIGKILL');
-    await worker.ended;
-  }
-  await environment.stop();
-  await server.close();
-  await folder.remove();
-});
+afterAll(() => world.stop());
 
 const counts = async () => {
   const { rows } = await sql`
     select (select count(*)::int from commit_coverage) as commits, (select count(*)::int from coverage_files) as files,
       (select count(*)::int from coverage_history) as history,
       (select covered from branches where name = 'main') as covered, (select state from coverage_reports) as report
-  `.execute(environment.database.db);
+  `.execute(world.database.db);
   return rows[0];
 };
 
 test('U5: a worker is killed in the middle of what it writes: nothing of that is there, and another one does all of it once', async () => {
-  const { forgeflow, variables, database } = environment;
-  workers.push(await startWorkerProcess(variables));
+  const { forgeflow, database, repositoryId } = world;
+  await world.startWorker();
   let killedAt = 0;
   await database.db.transaction().execute(async (transaction) => {
     // Its lines and files are written by then, and it waits for the branch.
@@ -72,9 +44,9 @@ test('U5: a worker is killed in the middle of what it writes: nothing of that is
       `.execute(database.db);
       expect(rows.map(({ query }) => query).join()).toContain('coverage_history');
     });
-    workers.push(await startWorkerProcess(variables)); // it got nothing of what was under way
-    workers[0]!.kill('SIGKILL');
-    await workers[0]!.ended;
+    await world.startWorker(); // it got nothing of what was under way
+    world.processes[0]!.kill('SIGKILL');
+    await world.processes[0]!.ended;
     killedAt = Date.now();
     expect(await counts()).toEqual({ commits: 0, files: 0, history: 0, covered: null, report: 'held' });
   });
