@@ -70,8 +70,10 @@ const rooms = {
     'src/temporal',
     'src/worker.ts',
   ],
+  'src/awaited-services.ts': [...floor1, 'src/database', 'src/logging.ts', 'src/secrets', 'src/temporal'],
   'src/worker.ts': [
     ...floor1,
+    'src/awaited-services.ts',
     'src/bus',
     'src/cache',
     'src/database',

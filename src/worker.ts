@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pRetry from 'p-retry';
 import { type CheckRunner, createCheckRunner } from '../activities/check-runner.ts';
 import { createGitlabAccess } from '../activities/gitlab-access.ts';
 import { hooksInHand } from '../activities/gitlab-hooks.ts';
@@ -8,10 +7,9 @@ import { createActivities } from '../activities/index.ts';
 import { createJobClones, type JobClones } from '../activities/job-clones.ts';
 import { type RelayOptions, startRelay } from './bus/relay.ts';
 import { openCache } from './cache/open-cache.ts';
-import { type Config, ConfigError, required } from './config.ts';
-import { type ForgeflowDatabase, isConnectionFault, openDatabase } from './database/connection.ts';
-import { pendingMigrations } from './database/migrate.ts';
-import { someSealedSecrets } from './database/subscriptions.ts';
+import { checkDatabase, onceAvailable } from './awaited-services.ts';
+import { type Config, required } from './config.ts';
+import { type ForgeflowDatabase, openDatabase } from './database/connection.ts';
 import { createAddressGuard } from './egress/address-guard.ts';
 import { EgressGate } from './egress/gate.ts';
 import { createSender } from './egress/send.ts';
@@ -22,7 +20,6 @@ import { attemptResult } from './metrics/attempt-result.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { startMetricsServer } from './metrics/server.ts';
 import { createSealer, type Sealer } from './secrets/sealer.ts';
-import { UnreachableError } from './temporal/connection.ts';
 import { connectWorkers, type WorkerConnection } from './temporal/worker-connection.ts';
 import { createJobControl } from './temporal/job-control.ts';
 import { sweepAtStart } from './temporal/schedules.ts';
@@ -241,44 +238,4 @@ function prepareChecks(checkRunner: CheckRunner, { checkPluginsFile }: Config, l
   };
   checkRunner.sweep().catch(warn('what old checks have left could not be looked for'));
   if (checkPluginsFile !== undefined) checkRunner.plugins().catch(warn('no check can be run'));
-}
-
-/** Nothing is lost while Postgres or Temporal are away, so a worker that starts meanwhile waits for them, as it would later. */
-async function onceAvailable<T>(logger: Logger, attempt: () => Promise<T>): Promise<T> {
-  return pRetry(attempt, {
-    retries: Number.POSITIVE_INFINITY,
-    minTimeout: 250,
-    maxTimeout: 5_000,
-    shouldRetry: ({ error }) => isAway(error),
-    onFailedAttempt({ error, attemptNumber }) {
-      if (attemptNumber === 1 && isAway(error))
-        logger.warn('the worker is idle until its services answer', { problem: error.message });
-    },
-  });
-}
-
-function isAway(error: unknown): boolean {
-  return isConnectionFault(error) || error instanceof UnreachableError;
-}
-
-/** What would make every attempt fail is better said at once. */
-async function checkDatabase(db: ForgeflowDatabase, sealer: Sealer): Promise<void> {
-  const pending = await pendingMigrations(db);
-  if (pending.length > 0) throw new Error(`the database lacks ${pending.join(', ')}; run "forgeflow migrate" first`);
-  const sealed = await someSealedSecrets(db, KEY_TRIED_ON);
-  if (sealed.length > 0 && !sealed.some((secret) => opens(sealer, secret))) {
-    throw new ConfigError('SECRETS_KEY', 'it is not the key that the secrets in the database were sealed with');
-  }
-}
-
-/** One secret that does not open is the trouble of its subscription alone; when none of so many does, it is the key. */
-const KEY_TRIED_ON = 20;
-
-function opens(sealer: Sealer, sealed: Buffer): boolean {
-  try {
-    sealer.open(sealed);
-    return true;
-  } catch {
-    return false;
-  }
 }
