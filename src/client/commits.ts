@@ -7,12 +7,12 @@ import {
   listProblems,
   type ProblemDetails,
 } from '../database/commit-details.ts';
-import { findTrackedByPath } from '../database/tracked-repositories.ts';
 import { textOfChecks } from '../domain/checks-text.ts';
 import type { ChecksState, CommitState } from '../domain/commit.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import type { ClientContext } from './context.ts';
 import { type CoverageTotals, totals } from './repository-details.ts';
+import { requireTracked } from './tracked-repository.ts';
 
 /** A commit that was processed, or is to be. Times are ISO 8601, absent is null. */
 export interface Commit {
@@ -68,7 +68,7 @@ export class Commits {
   async list(path: string, { limit = 50 }: { limit?: number | undefined } = {}): Promise<Commit[]> {
     if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT)
       throw invalid('limit', `it is a whole number from 1 to ${LIMIT}`);
-    const repository = await this.#find(path);
+    const repository = await requireTracked(this.#context.db, path);
     const commits = await listCommits(this.#context.db, { repositoryId: repository.id, limit });
     return commits.map((commit) => present(commit, repository.path));
   }
@@ -79,7 +79,7 @@ export class Commits {
     if (!/^[0-9a-f]{4,64}$/.test(begin))
       throw invalid('sha', `it is not the id of a commit, nor the first ${SHORTEST_SHA} digits of one or more`);
     const { db } = this.#context;
-    const repository = await this.#find(path);
+    const repository = await requireTracked(this.#context.db, path);
     const [found, other] = await listCommits(db, { repositoryId: repository.id, shaBegin: begin, limit: 2 });
     if (found === undefined)
       throw new Refusal('not_found', `there is no commit ${sha} of ${repository.path} that was ever to be processed`);
@@ -98,13 +98,6 @@ export class Commits {
       problems,
       files: files.map(({ path: its, ...lines }) => ({ path: its, ...totals(lines) })),
     };
-  }
-
-  async #find(path: string) {
-    const repository = await findTrackedByPath(this.#context.db, path.replace(/^\/+|\/+$/g, ''));
-    if (repository === undefined)
-      throw new Refusal('not_found', `there is no tracked repository "${path}"; "repositories add" tracks one`);
-    return repository;
   }
 }
 

@@ -5,11 +5,12 @@ import { findRepositoryByPath } from '../database/repositories.ts';
 import { readUpkeep } from '../database/repository-upkeep.ts';
 import { findTrackedByPath } from '../database/tracked-repositories.ts';
 import type { MergeState } from '../domain/merge-state.ts';
-import { invalid, Refusal } from '../domain/refusal.ts';
+import { invalid } from '../domain/refusal.ts';
 import type { ReviewDecision } from '../domain/review-decision.ts';
 import type { StatusState } from '../domain/status-rollup.ts';
 import { reach } from '../temporal/connection.ts';
 import type { ClientContext } from './context.ts';
+import { notTracked } from './tracked-repository.ts';
 import { createRepositoryToken, type RepositoryToken, revokeRepositoryToken } from './repository-tokens.ts';
 import { type CoverageTotals, presentDetails, type RepositoryDetails, totals } from './repository-details.ts';
 
@@ -156,10 +157,6 @@ export class Repositories {
     if (found === undefined) throw notTracked(path);
     return found;
   }
-}
-
-function notTracked(path: string): Refusal {
-  return new Refusal('not_found', `there is no tracked repository "${path}"; "repositories add" tracks one`);
 }
 
 function checkPath(path: string): string {

@@ -1,8 +1,8 @@
 import { searchCode } from '../database/search-query.ts';
-import { findTrackedByPath } from '../database/tracked-repositories.ts';
-import { invalid, Refusal } from '../domain/refusal.ts';
+import { invalid } from '../domain/refusal.ts';
 import { parseSearch } from '../domain/search-terms.ts';
 import type { ClientContext } from './context.ts';
+import { requireTracked } from './tracked-repository.ts';
 
 export interface SearchOptions {
   /** Path of the one to search, `group/project`; all that are tracked when left out. */
@@ -42,14 +42,6 @@ export async function search(
     throw invalid('limit', `it is a whole number from 1 to ${LIMIT}`);
   }
   if (repository === undefined) return searchCode(db, { terms, repositoryId: null, limit });
-  if (repository.trim() === '') throw invalid('repository', 'it is empty');
-  const found = await findTrackedByPath(db, repository);
-  if (found === undefined) {
-    throw new Refusal(
-      'not_found',
-      `no repository ${JSON.stringify(repository)} is tracked; "forgeflow repositories list" shows those that are`,
-      'repository',
-    );
-  }
+  const found = await requireTracked(db, repository);
   return searchCode(db, { terms, repositoryId: found.id, limit });
 }

@@ -7,8 +7,12 @@ export async function requireTracked(db: Database, path: string): Promise<Tracke
   const trimmed = path.replace(/^\/+|\/+$/g, '');
   if (trimmed === '') throw invalid('repository', 'it is empty');
   const found = await findTrackedByPath(db, trimmed);
-  if (found !== undefined) return found;
-  throw new Refusal(
+  if (found === undefined) throw notTracked(path);
+  return found;
+}
+
+export function notTracked(path: string): Refusal {
+  return new Refusal(
     'not_found',
     `no repository ${JSON.stringify(path)} is tracked; "forgeflow repositories list" shows those that are`,
     'repository',

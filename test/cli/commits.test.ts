@@ -72,7 +72,7 @@ test('U4: repositories show has the branches, with the words of the commit statu
 });
 
 test.each([
-  [['commits', 'list', 'acme/other'], 3, /there is no tracked repository "acme\/other"/],
+  [['commits', 'list', 'acme/other'], 3, /no repository "acme\/other" is tracked/],
   [['commits', 'show', 'acme/kiln', 'beef'], 3, /there is no commit beef/],
   [['commits', 'show', 'acme/kiln', 'xyz'], 2, /^error: sha: it is not the id of a commit/m],
   [['commits', 'list', 'acme/kiln', '--limit', '0'], 2, /^error: limit: it is a whole number from 1 to 1000/m],

@@ -95,14 +95,9 @@ describe('forgeflow repositories', () => {
       'show of one that is not tracked',
       ['show', 'acme/shop'],
       3,
-      /^error: there is no tracked repository "acme\/shop"; "repositories add" tracks one$/,
+      /^error: no repository "acme\/shop" is tracked; "forgeflow repositories list" shows those that are$/,
     ],
-    [
-      'remove of one that is not tracked',
-      ['remove', 'acme/shop'],
-      3,
-      /^error: there is no tracked repository "acme\/shop"/,
-    ],
+    ['remove of one that is not tracked', ['remove', 'acme/shop'], 3, /^error: no repository "acme\/shop" is tracked/],
     [
       'add of one that GitLab does not show',
       ['add', 'acme/nothing'],

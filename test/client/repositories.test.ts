@@ -97,7 +97,7 @@ describe('a tracked repository', () => {
 
     await client().remove('acme/shop');
     expect(await client().list()).toEqual([]);
-    const missing = 'there is no tracked repository "acme/shop"; "repositories add" tracks one';
+    const missing = 'no repository "acme/shop" is tracked; "forgeflow repositories list" shows those that are';
     expect(await refusal(client().remove('acme/shop'))).toMatchObject({ kind: 'not_found', message: missing });
     expect(await refusal(client().show('acme/shop'))).toMatchObject({ kind: 'not_found', message: missing });
   });
