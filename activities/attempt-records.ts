@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { type AttemptRecord, recordAttempt, type StandingDelivery } from '../src/database/attempts.ts';
-import { type ForgeflowDatabase, isConnectionFault } from '../src/database/connection.ts';
+import { type ForgeflowDatabase, isConnectionFault, isDeadlock } from '../src/database/connection.ts';
 import { endDeliveriesOf } from '../src/database/deliveries.ts';
 import { disableSubscription } from '../src/database/subscriptions.ts';
 
@@ -20,8 +20,13 @@ export async function recordPatiently(
   signal: AbortSignal,
 ): Promise<StandingDelivery | undefined> {
   const write = attempt.verdict.disablesSubscription ? recordAndDisable : recordAttempt;
-  return pRetry(() => write(db, attempt, subscriptionId), {
-    shouldRetry: ({ error }) => isConnectionFault(error),
+  return patiently(() => write(db, attempt, subscriptionId), signal);
+}
+
+/** Waits for a database that restarts, and writes again where two writers blocked each other. @throws what else kept it */
+export async function patiently<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return pRetry(write, {
+    shouldRetry: ({ error }) => isConnectionFault(error) || isDeadlock(error),
     retries: Number.POSITIVE_INFINITY,
     minTimeout: 100,
     maxTimeout: 2_000,

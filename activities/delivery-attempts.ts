@@ -1,4 +1,4 @@
-import { Context, heartbeat } from '@temporalio/activity';
+import { heartbeat } from '@temporalio/activity';
 import { holdDelivery } from '../src/database/admission.ts';
 import { type AttemptCase, loadAttemptCase, type StandingDelivery } from '../src/database/attempts.ts';
 import { claimProbe } from '../src/database/circuit-breaker.ts';
@@ -11,6 +11,7 @@ import type { EgressGate } from '../src/egress/gate.ts';
 import type { Sender } from '../src/egress/send.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import type { Sealer } from '../src/secrets/sealer.ts';
+import { abandoned } from './abandoned-attempt.ts';
 import { recordPatiently } from './attempt-records.ts';
 import { webhookDeliveryRetry } from './failures.ts';
 import { openHeaders, openSecrets } from './sealed-subscription.ts';
@@ -140,20 +141,6 @@ export function createDeliveryAttempts(dependencies: DeliveryAttemptsDependencie
     });
     return await sender.post(webhook, signal);
   }
-}
-
-/**
- * Aborts when nobody waits for this attempt any more: the worker is being shut down, or Temporal gave the attempt to
- * another. Someone's wish to cancel the delivery is no reason to break off a request that is on its way.
- */
-function abandoned(): AbortSignal {
-  const controller = new AbortController();
-  const context = Context.current(); // the listener is called from outside of the activity
-  context.cancellationSignal.addEventListener('abort', () => {
-    if (context.cancellationDetails?.cancelRequested) return;
-    controller.abort(new Error(`attempt ${context.info.activityId} was broken off`));
-  });
-  return controller.signal;
 }
 
 function isResult(looked: AttemptCase | AttemptResult): looked is AttemptResult {

@@ -12,6 +12,7 @@ import {
 } from './delivery-attempts.ts';
 import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.ts';
 import { createDestruction, type DestructionDependencies } from './destroy-repository.ts';
+import { createFirstAttempts, type FirstAttempts } from './first-attempts.ts';
 import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
@@ -37,7 +38,7 @@ export type ActivityDependencies = DeliveryAttemptsDependencies &
   UpkeepDependencies;
 
 /** On task queue `egress`. */
-export type EgressActivities = DeliveryAttempts & TestSends;
+export type EgressActivities = DeliveryAttempts & FirstAttempts & TestSends;
 /** On task queue `gitlab`. */
 export type GitlabActivities = GitlabHooks & GitlabListing & Partial<JobActivities>;
 /** On task queue `git`. */
@@ -87,7 +88,11 @@ export function createActivities(dependencies: ActivityDependencies): Activities
       ...createUpkeep(dependencies),
       ...jobs.forgeflow,
     },
-    egress: { ...createDeliveryAttempts(dependencies), ...createTestSends(dependencies) },
+    egress: {
+      ...createDeliveryAttempts(dependencies),
+      ...createFirstAttempts(dependencies),
+      ...createTestSends(dependencies),
+    },
     gitlab: { ...createGitlabHooks(dependencies), ...createGitlabListing(dependencies), ...jobs.gitlab },
     git: jobs.git,
     checks: jobs.checks,

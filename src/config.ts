@@ -50,6 +50,8 @@ export interface Config {
   readonly egressConcurrency: number;
   /** How many of them may go to one subscription. */
   readonly egressConcurrencyPerSubscription: number;
+  /** Subscriptions in lane `auto` go express while more of their deliveries wait than this. */
+  readonly expressBacklog: number;
   /** Failures in a row that trip a subscription's circuit breaker. */
   readonly breakerFailures: number;
   readonly deliveryTimeoutMs: number;
@@ -130,6 +132,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, directo
     secretsKey: set.SECRETS_KEY ?? (set.DATABASE_URL === undefined ? dev?.secretsKey : undefined),
     egressConcurrency: set.EGRESS_CONCURRENCY,
     egressConcurrencyPerSubscription: set.EGRESS_CONCURRENCY_PER_SUBSCRIPTION ?? Math.ceil(set.EGRESS_CONCURRENCY / 4),
+    expressBacklog: set.EXPRESS_BACKLOG,
     breakerFailures: set.BREAKER_FAILURES,
     deliveryTimeoutMs: set.DELIVERY_TIMEOUT_MS,
     deliveryRetentionDays: set.DELIVERY_RETENTION_DAYS,

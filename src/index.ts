@@ -23,4 +23,5 @@ export type {
 } from './client/subscriptions.ts';
 export { type Config, ConfigError, loadConfig } from './config.ts';
 export type { AcceptedReport } from './domain/coverage-report.ts';
+export type { Lane } from './domain/lane.ts';
 export { Refusal } from './domain/refusal.ts';

@@ -91,6 +91,7 @@ export const settings = z.object({
   ),
   EGRESS_CONCURRENCY: integer(1, 1000, 10),
   EGRESS_CONCURRENCY_PER_SUBSCRIPTION: optional(wholeNumber(1, 1000)),
+  EXPRESS_BACKLOG: integer(0, 1_000_000, 100),
   BREAKER_FAILURES: integer(1, 1000, 5),
   DELIVERY_RETENTION_DAYS: z.preprocess(
     blankIsAbsent,

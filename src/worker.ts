@@ -186,6 +186,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
         databaseUrl,
         temporal: temporal.client,
         logger,
+        expressBacklog: config.expressBacklog,
         workerName: `${process.pid}@${hostname()}`,
         onStop: () => void stop(),
         intervals,

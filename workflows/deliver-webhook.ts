@@ -22,8 +22,10 @@ import { stateKey } from './search-attributes.ts';
 
 export interface DeliverWebhookInput {
   deliveryId: string;
-  /** Attempts of earlier rounds: their numbers are taken. */
+  /** Attempts of earlier rounds, or in a batch: their numbers are taken. */
   attemptsMade: number;
+  /** What came of the attempt before, which was made in a batch; absent where this workflow makes the first of its round. */
+  attempted?: Pick<DeliveryStatus, 'failureDetail' | 'lastAttemptAt' | 'nextAttemptAt'>;
 }
 
 /**
@@ -31,13 +33,15 @@ export interface DeliverWebhookInput {
  * the attempt looks there before it sends, and writes there what came of it.
  * @throws ApplicationFailure `WebhookDeliveryFailure` when the delivery has failed for good
  */
-export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhookInput): Promise<DeliveryStatus> {
+export async function deliverWebhook(input: DeliverWebhookInput): Promise<DeliveryStatus> {
+  const { deliveryId, attemptsMade, attempted } = input;
   let status: DeliveryStatus = {
     state: 'pending',
     attemptCount: attemptsMade,
     failureDetail: null,
     lastAttemptAt: null,
     nextAttemptAt: null,
+    ...attempted,
   };
   let tryNow = false;
 
@@ -89,7 +93,8 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
     await condition(() => isWoken() || !isPending(), delayMs, { summary: `retry in ${formatDelay(delayMs)}` });
   }
 
-  let shownState: DeliveryStatus['state'] = 'delivered'; // what the search attribute was started with
+  // What the search attribute was started with.
+  let shownState: DeliveryStatus['state'] = attempted === undefined ? 'delivered' : 'pending';
   function show(): void {
     setCurrentDetails(describe(status));
     if (status.state === shownState) return;
@@ -97,15 +102,20 @@ export async function deliverWebhook({ deliveryId, attemptsMade }: DeliverWebhoo
     upsertSearchAttributes([{ key: stateKey, value: shownState === 'deleted' ? 'cancelled' : shownState }]);
   }
 
+  async function afterAttempt(): Promise<void> {
+    show();
+    if (isPending()) await waitForNextAttempt();
+    else await condition(() => allHandlersFinished() || isWoken());
+  }
+
   try {
+    if (attempted !== undefined) await afterAttempt();
     // A signal that comes when the delivery seems to be over may say that it was queued again: look once more. So nothing
     // is awaited between the last look at it and the end.
-    do {
+    while (isPending() || isWoken()) {
       await attempt();
-      show();
-      if (isPending()) await waitForNextAttempt();
-      else await condition(() => allHandlersFinished() || isWoken());
-    } while (isPending() || isWoken());
+      await afterAttempt();
+    }
   } catch (error) {
     if (!isCancellation(error)) throw error;
     await CancellationScope.nonCancellable(cancel);

@@ -1,5 +1,6 @@
 // The bundle's entry: every workflow by the name that clients start it with.
 export { deliverWebhook } from './deliver-webhook.ts';
+export { deliverFirstAttempts } from './deliver-first-attempts.ts';
 export { testSubscription } from './test-subscription.ts';
 export { installGitLabWebhooks } from './install-gitlab-webhooks.ts';
 export { syncGitLabRepositories } from './sync-gitlab-repositories.ts';

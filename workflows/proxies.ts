@@ -4,7 +4,7 @@ import type { JobActivities } from '../activities/jobs.ts';
 import type { EgressActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
 
 /** Outgoing webhooks, on workers that may stand in a network of their own. */
-export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery'>>({
+export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery' | 'makeFirstAttempts'>>({
   taskQueue: 'egress',
   // The longest request (60 s) and the longest wait for a database that restarts (60 s), with room to end in order.
   startToCloseTimeout: '150 seconds',

@@ -2,6 +2,8 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 
 /** The subscription's name. */
 export const subscriptionKey = defineSearchAttributeKey('forgeflowSubscription', SearchAttributeType.KEYWORD);
+/** The names of the subscriptions that a batch of first attempts goes to. */
+export const subscriptionsKey = defineSearchAttributeKey('forgeflowSubscriptions', SearchAttributeType.KEYWORD_LIST);
 /** The event's topic. */
 export const topicKey = defineSearchAttributeKey('forgeflowTopic', SearchAttributeType.KEYWORD);
 /** The repository's path in GitLab. */
@@ -18,4 +20,11 @@ export const repositoryIdKey = defineSearchAttributeKey('forgeflowRepositoryId',
  */
 export const stateKey = defineSearchAttributeKey('forgeflowState', SearchAttributeType.KEYWORD);
 
-export const SEARCH_ATTRIBUTES = [subscriptionKey, topicKey, repositoryKey, repositoryIdKey, stateKey];
+export const SEARCH_ATTRIBUTES = [
+  subscriptionKey,
+  subscriptionsKey,
+  topicKey,
+  repositoryKey,
+  repositoryIdKey,
+  stateKey,
+];

@@ -43,7 +43,7 @@ export function runRelay(variant: Variant, { engine, ...options }: RelayOptions,
       ],
     },
   });
-  const relay = startRelay({ ...options, temporal, workerName: 'bench', onStop: () => undefined });
+  const relay = startRelay({ ...options, temporal, expressBacklog: 100, workerName: 'bench', onStop: () => undefined });
   cleanup.add(() => relay.stop());
   return starts;
 }

@@ -7,7 +7,7 @@ import { dispatchBatch } from './dispatch-events.ts';
 import { publishHealth } from './health.ts';
 import { Outage } from './outage.ts';
 import { readJobEvent } from './read-job-events.ts';
-import { reviveStrays, startBatch } from './start-deliveries.ts';
+import { continueDeliveries, reviveStrays, startDeliveries } from './start-deliveries.ts';
 import { submitBatch } from './submit-jobs.ts';
 import { SubscriptionsCache } from './subscriptions-cache.ts';
 import { startWorkLoop } from './work-loop.ts';
@@ -19,6 +19,8 @@ export interface RelayOptions {
   /** On the connection of this process' workers. */
   temporal: Client;
   logger: Logger;
+  /** Subscriptions in lane `auto` go express while more of their deliveries wait than this. */
+  expressBacklog: number;
   /** What this worker calls itself on the bus. */
   workerName: string;
   /** Somebody asked by the bus for an orderly end. */
@@ -53,10 +55,11 @@ export function startRelay(options: RelayOptions): Relay {
   const control = createControl({ db, logger, onStop: options.onStop });
   let crowdedMs = CROWDED_MS.first;
 
+  const starts = { db, temporal, logger, expressBacklog: options.expressBacklog };
   const loop = (name: string, work: () => Promise<number>) => startWorkLoop({ name, work, outage });
 
   const starting = loop('starting deliveries', async () => {
-    const { started, crowded } = await startBatch({ db, temporal, logger });
+    const { started, crowded } = await startDeliveries(starts);
     crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
     if (crowded) return crowdedMs;
     return started > 0 ? 0 : intervals.poll;
@@ -80,8 +83,11 @@ export function startRelay(options: RelayOptions): Relay {
     await subscriptions.reload(db);
     return intervals.reload;
   });
+  const continuing = loop('continuing deliveries', async () => {
+    return (await continueDeliveries(starts)) > 0 ? 0 : intervals.poll; // their next attempt is minutes away
+  });
   const reviving = loop('looking after strays', async () => {
-    await reviveStrays({ db, temporal, logger });
+    await reviveStrays(starts);
     return intervals.strays;
   });
   const pulse = loop('publishing health', async () => {
@@ -113,7 +119,7 @@ export function startRelay(options: RelayOptions): Relay {
 
   return {
     async stop() {
-      const parts = [listener, dispatching, starting, interpreting, submitting, reading, reviving, pulse];
+      const parts = [listener, dispatching, starting, continuing, interpreting, submitting, reading, reviving, pulse];
       await Promise.all(parts.map((one) => one.stop()));
     },
   };

@@ -1,20 +1,28 @@
 import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { admitDeliveries, type DeliveryToStart, readmitLater, takeStrays } from '../database/admission.ts';
+import { admitDeliveries, readmitLater, takeStrays } from '../database/admission.ts';
+import { deliveriesToContinue, markContinued } from '../database/first-attempts.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { PROBE_LEASE_MS } from '../domain/circuit-breaker.ts';
+import { BATCH_SIZE } from '../domain/first-attempts.ts';
 import type { Logger } from '../logging.ts';
-import { reviveDelivery, startOrWakeDelivery } from '../temporal/deliveries.ts';
+import { continueDelivery, reviveDelivery, startOrWakeDelivery } from '../temporal/deliveries.ts';
+import { isBatchUnderWay, startBatchWorkflow } from '../temporal/first-attempts.ts';
 import { isTemporalAway } from '../temporal/temporal-away.ts';
 
 export interface StartDependencies {
   db: ForgeflowDatabase;
   temporal: Client;
   logger: Logger;
+  /** Subscriptions in lane `auto` go express while more of their deliveries wait than this. */
+  expressBacklog: number;
 }
 
 /** Workflows told at once. */
 const AT_ONCE = 20;
+
+/** How far ahead of the requests a subscription may be, and batches that are started at once. */
+const EXPRESS = { batches: 5, batchSize: BATCH_SIZE, inFlight: 1_000 };
 
 const LIMITS = {
   batch: 60,
@@ -31,16 +39,57 @@ const LIMITS = {
  */
 const STRAY_AFTER_MS = 15_000;
 
+/** A workflow that is to be told, and the deliveries that depend on that. */
+interface Telling {
+  deliveryIds: string[];
+  tell: () => Promise<void>;
+}
+
 /**
- * Tells the workflows of deliveries that wait to go on, by starting or waking them.
- * @returns how many, and whether more wait for places that others have
+ * Tells workflows of the deliveries that wait to go on, by starting or waking them.
+ * @returns how many deliveries, and whether more wait for places that others have
  * @throws what Temporal threw; those that could not be told wait again
  */
-export async function startBatch(dependencies: StartDependencies): Promise<{ started: number; crowded: boolean }> {
+export async function startDeliveries(dependencies: StartDependencies): Promise<{ started: number; crowded: boolean }> {
+  const { db, temporal, expressBacklog } = dependencies;
+  const limits = { ...LIMITS, express: { ...EXPRESS, backlog: expressBacklog } };
+  const { admitted, batches, crowded } = await admitDeliveries(db, limits);
+  const tellings = [
+    ...batches.map((batch) => ({
+      deliveryIds: batch.deliveries.map(({ id }) => id),
+      tell: () => startBatchWorkflow(temporal, batch),
+    })),
+    ...admitted.map((delivery) => ({
+      deliveryIds: [delivery.id],
+      tell: () => startOrWakeDelivery(temporal, delivery),
+    })),
+  ];
+  await tellAll(dependencies, tellings);
+  return { started: tellings.flatMap(({ deliveryIds }) => deliveryIds).length, crowded };
+}
+
+/**
+ * Gives workflows of their own to deliveries whose attempt in a batch did not get through. They are marked once they have one:
+ * whoever dies in between leaves them to be started again, which changes nothing.
+ * @returns how many
+ */
+export async function continueDeliveries(dependencies: StartDependencies): Promise<number> {
   const { db, temporal } = dependencies;
-  const { admitted, crowded } = await admitDeliveries(db, LIMITS);
-  await tellAll(dependencies, admitted, (delivery) => startOrWakeDelivery(temporal, delivery));
-  return { started: admitted.length, crowded };
+  const waiting = await deliveriesToContinue(db, LIMITS.batch);
+  const told: string[] = [];
+  try {
+    const tellings = waiting.map((delivery) => ({
+      deliveryIds: [],
+      tell: async () => {
+        await continueDelivery(temporal, delivery);
+        told.push(delivery.id);
+      },
+    }));
+    await tellAll(dependencies, tellings);
+  } finally {
+    if (told.length > 0) await markContinued(db, told);
+  }
+  return told.length;
 }
 
 /** Looks after deliveries whose relay may have died between admitting them and telling their workflow. */
@@ -49,34 +98,41 @@ export async function reviveStrays(dependencies: StartDependencies): Promise<voi
   for (;;) {
     const strays = await takeStrays(db, STRAY_AFTER_MS, LIMITS.batch);
     if (strays.length === 0) return;
-    await tellAll(dependencies, strays, (delivery) => reviveDelivery(temporal, delivery));
+    const batchIds = new Set(strays.map(({ batch }) => batch).filter((batch) => batch !== null));
+    await tellAll(dependencies, [
+      ...strays
+        .filter(({ batch }) => batch === null)
+        .map((delivery) => ({ deliveryIds: [delivery.id], tell: () => reviveDelivery(temporal, delivery) })),
+      ...[...batchIds].map((batchId) => {
+        const deliveryIds = strays.filter(({ batch }) => batch === batchId).map(({ id }) => id);
+        const tell = async (): Promise<void> => {
+          if (!(await isBatchUnderWay(temporal, batchId))) await readmitLater(db, deliveryIds);
+        };
+        return { deliveryIds, tell };
+      }),
+    ]);
   }
 }
 
-async function tellAll(
-  { db, logger }: StartDependencies,
-  deliveries: DeliveryToStart[],
-  tell: (delivery: DeliveryToStart) => Promise<void>,
-): Promise<void> {
+async function tellAll({ db, logger }: StartDependencies, tellings: Telling[]): Promise<void> {
   const limit = pLimit(AT_ONCE);
   let fault: unknown;
   const untold: string[] = [];
-  const tellOne = async (delivery: DeliveryToStart): Promise<void> => {
-    if (fault !== undefined) return void untold.push(delivery.id); // each would try for ten seconds, one after the other
+  const tellOne = async ({ deliveryIds, tell }: Telling): Promise<void> => {
+    if (fault !== undefined) return void untold.push(...deliveryIds); // each would try for ten seconds, one after the other
     try {
-      await tell(delivery);
+      await tell();
     } catch (error) {
       if (isTemporalAway(error)) {
         fault = error;
-        untold.push(delivery.id);
+        untold.push(...deliveryIds);
       } else {
         // Something about this one; it is tried again with the strays, and does not keep the others.
-        logger.error('a delivery could not be started', { deliveryId: delivery.id, problem: String(error) });
+        logger.error('a delivery could not be started', { deliveryId: deliveryIds[0], problem: String(error) });
       }
     }
   };
-  await Promise.all(deliveries.map((delivery) => limit(() => tellOne(delivery))));
-  if (untold.length === 0) return;
-  await readmitLater(db, untold);
-  throw fault;
+  await Promise.all(tellings.map((telling) => limit(() => tellOne(telling))));
+  if (untold.length > 0) await readmitLater(db, untold);
+  if (fault !== undefined) throw fault as Error;
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { Subscription, SubscriptionWithSecret } from '../client/subscriptions.ts';
+import type { Lane } from '../domain/lane.ts';
 import { invalid } from '../domain/refusal.ts';
 import { addCommand, collect, type CommonOptions, withClient } from './command.ts';
 import { fields, print, state, table, time } from './output.ts';
@@ -9,8 +10,12 @@ interface Details extends CommonOptions {
   url?: string;
   pattern?: string[];
   header?: string[] | false;
+  lane?: Lane;
   secret?: string;
 }
+
+const LANE_HELP =
+  'workflow: each delivery a workflow from the first attempt on; express: first attempts in batches; auto: express under load';
 
 export function addSubscriptionCommands(program: Command): void {
   const noun = program.command('subscriptions').description('who wants which events at which URL');
@@ -25,9 +30,10 @@ export function addSubscriptionCommands(program: Command): void {
     )
     .option('--secret <secret>', 'whsec_ and the base64 of 24 to 64 bytes; made up when left out')
     .option('--header <header>', "a header its requests carry, 'Name: value' (repeatable)", collect)
+    .option('--lane <lane>', LANE_HELP)
     .action(async (options: Required<Pick<Details, 'url' | 'pattern'>> & Details & { name: string }) => {
-      const { name, url, pattern, secret, header } = options;
-      const input = { name, url, patterns: pattern, secret, headers: headersOf(header) };
+      const { name, url, pattern, secret, header, lane } = options;
+      const input = { name, url, patterns: pattern, secret, headers: headersOf(header), lane };
       print(await withClient((client) => client.subscriptions.add(input)), options, renderSecret);
     });
 
@@ -39,14 +45,15 @@ export function addSubscriptionCommands(program: Command): void {
     print(await withClient((client) => client.subscriptions.show(name)), options, renderOne);
   });
 
-  addCommand(noun, 'update <name>', 'change its URL, patterns or headers')
+  addCommand(noun, 'update <name>', 'change its URL, patterns, headers or lane')
     .option('--url <url>', 'where its webhooks go')
     .option('--pattern <pattern>', 'the topics it wants, instead of those it has (repeatable)', collect)
     .option('--header <header>', "the headers it adds, instead of those it has, 'Name: value' (repeatable)", collect)
     .option('--no-header', 'add no headers any more')
+    .option('--lane <lane>', LANE_HELP)
     .action(async (name: string, options: Details) => {
-      const { url, pattern, header } = options;
-      const change = { url, patterns: pattern, headers: headersOf(header) };
+      const { url, pattern, header, lane } = options;
+      const change = { url, patterns: pattern, headers: headersOf(header), lane };
       print(await withClient((client) => client.subscriptions.update(name, change)), options, renderOne);
     });
 
@@ -123,6 +130,7 @@ function renderSecret(subscription: SubscriptionWithSecret): string {
       ['id', subscription.id],
       ['url', subscription.url],
       ['patterns', subscription.patterns.join(' ')],
+      ['lane', subscription.lane],
       ['state', state(subscription.state)],
       ['secret', pc.bold(subscription.secret)],
     ]),
@@ -137,6 +145,7 @@ function renderOne(subscription: Subscription): string {
     ['id', subscription.id],
     ['url', subscription.url],
     ['patterns', subscription.patterns.join(' ')],
+    ['lane', subscription.lane],
     ['state', state(subscription.state)],
     ['failures in a row', String(subscription.consecutiveFailures)],
     ['last success', time(subscription.lastSuccessAt)],
@@ -148,10 +157,11 @@ function renderOne(subscription: Subscription): string {
 
 function renderList(subscriptions: Subscription[]): string {
   return table(
-    ['NAME', 'STATE', 'PATTERNS', 'URL', 'FAILURES', 'LAST SUCCESS'],
-    subscriptions.map(({ name, state: of, patterns, url, consecutiveFailures, lastSuccessAt }) => [
+    ['NAME', 'STATE', 'LANE', 'PATTERNS', 'URL', 'FAILURES', 'LAST SUCCESS'],
+    subscriptions.map(({ name, state: of, lane, patterns, url, consecutiveFailures, lastSuccessAt }) => [
       name,
       state(of),
+      lane,
       patterns.join(' '),
       url,
       String(consecutiveFailures),

@@ -93,16 +93,13 @@ export class Deliveries {
     const state = await this.#state(id);
     if (state !== 'pending')
       throw new Refusal('conflict', `delivery ${id} is ${state}, not pending; "redeliver" queues it again`);
-    const { db } = this.#context;
-    const delivery = await pendingDelivery(db, id);
-    if (delivery !== undefined) {
-      const { temporal } = this.#context;
-      const { wakeOrStartDelivery } = await import('../temporal/deliveries.ts');
-      await reach(temporal);
-      await nominateProbe(db, id); // an open circuit breaker does not hold up who knows better
-      await wakeOrStartDelivery(temporal, delivery);
-      await markStarted(db, id);
-    }
+    const { db, temporal } = this.#context;
+    const { wakeOrStartDelivery } = await import('../temporal/deliveries.ts');
+    await reach(temporal);
+    await nominateProbe(db, id); // an open circuit breaker does not hold up who knows better
+    // One that goes out with a batch just now is being tried already.
+    const delivery = (await markStarted(db, id)) ? await pendingDelivery(db, id) : undefined;
+    if (delivery !== undefined) await wakeOrStartDelivery(temporal, delivery);
     return this.show(id);
   }
 

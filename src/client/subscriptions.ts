@@ -13,6 +13,7 @@ import {
   type SubscriptionRow,
   updateSubscription,
 } from '../database/subscriptions.ts';
+import { checkLane, type Lane } from '../domain/lane.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import {
   checkHeader,
@@ -32,6 +33,8 @@ export interface Subscription {
   name: string;
   url: string;
   patterns: string[];
+  /** How its first attempts go out. */
+  lane: Lane;
   /** `tripped`: the circuit breaker holds its deliveries back. */
   state: SubscriptionState;
   consecutiveFailures: number;
@@ -47,6 +50,7 @@ export interface SubscriptionWithSecret {
   name: string;
   url: string;
   patterns: string[];
+  lane: Lane;
   state: SubscriptionState;
   secret: string;
 }
@@ -61,12 +65,15 @@ export interface NewSubscriptionInput {
   secret?: string | undefined;
   /** Headers that its requests carry besides ours. */
   headers?: Record<string, string> | undefined;
+  /** `workflow` when left out. */
+  lane?: Lane | undefined;
 }
 
 export interface SubscriptionChange {
   url?: string | undefined;
   patterns?: string[] | undefined;
   headers?: Record<string, string> | undefined;
+  lane?: Lane | undefined;
 }
 
 /** Subscriptions, by name. Every method but `list` throws a Refusal of kind `not_found` for a name that is not there. */
@@ -85,6 +92,7 @@ export class Subscriptions {
     const patterns = checkPatterns(input.patterns);
     const secret = input.secret === undefined ? generateSecret() : checkSecret(input.secret);
     const headers = checkHeaders(input.headers ?? {});
+    const lane = checkLane(input.lane ?? 'workflow');
     try {
       const row = await insertSubscription(db, {
         id: uuidv7(),
@@ -93,6 +101,7 @@ export class Subscriptions {
         patterns,
         headersSealed: sealer.seal(JSON.stringify(headers)),
         secretSealed: sealer.seal(secret),
+        lane,
       });
       return withSecret(row, secret);
     } catch (error) {
@@ -111,20 +120,20 @@ export class Subscriptions {
   }
 
   /**
-   * Deliveries on their way go to the new URL from their next attempt on.
+   * Deliveries on their way go to the new URL from their next attempt on; those that wait for their first take the new lane.
    * @throws Refusal for bad input, an empty change included
    */
   async update(name: string, change: SubscriptionChange): Promise<Subscription> {
     const { guard, sealer } = this.#context;
     await this.#find(name);
-    if (change.url === undefined && change.patterns === undefined && change.headers === undefined)
-      throw new Refusal('invalid', 'nothing to change: give a url, patterns or headers');
+    const { url, patterns, headers, lane } = change;
+    if ([url, patterns, headers, lane].every((part) => part === undefined))
+      throw new Refusal('invalid', 'nothing to change: give a url, patterns, headers or a lane');
     return this.#change(name, {
-      ...(change.url === undefined ? {} : { url: checkTargetUrl(change.url, guard) }),
-      ...(change.patterns === undefined ? {} : { patterns: checkPatterns(change.patterns) }),
-      ...(change.headers === undefined
-        ? {}
-        : { headers_sealed: sealer.seal(JSON.stringify(checkHeaders(change.headers))) }),
+      ...(url === undefined ? {} : { url: checkTargetUrl(url, guard) }),
+      ...(patterns === undefined ? {} : { patterns: checkPatterns(patterns) }),
+      ...(headers === undefined ? {} : { headers_sealed: sealer.seal(JSON.stringify(checkHeaders(headers))) }),
+      ...(lane === undefined ? {} : { lane: checkLane(lane) }),
     });
   }
 
@@ -233,6 +242,7 @@ function present(row: SubscriptionRow): Subscription {
     name: row.name,
     url: row.url,
     patterns: row.patterns,
+    lane: row.lane,
     state: row.state,
     consecutiveFailures: row.consecutive_failures,
     lastSuccessAt: row.last_success_at?.toISOString() ?? null,
@@ -242,6 +252,7 @@ function present(row: SubscriptionRow): Subscription {
   };
 }
 
-function withSecret({ id, name, url, patterns, state }: SubscriptionRow, secret: string): SubscriptionWithSecret {
-  return { id, name, url, patterns, state, secret };
+function withSecret(row: SubscriptionRow, secret: string): SubscriptionWithSecret {
+  const { id, name, url, patterns, lane, state } = row;
+  return { id, name, url, patterns, lane, state, secret };
 }

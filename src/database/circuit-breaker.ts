@@ -6,35 +6,44 @@ import type { Database } from './connection.ts';
 /** In a burst of successes every delivery would lock and write the same row; one a second says as much. */
 const SUCCESS_EVERY_MS = 1_000;
 
-/** Keeps the books of a subscription after an attempt that succeeded. It closes the circuit breaker, if it was open. */
-export async function recordSuccess(db: Database, subscriptionId: string, at: Date): Promise<void> {
-  await db
-    .updateTable('subscriptions')
-    .set({
-      last_success_at: sql`greatest(last_success_at, ${at})`,
-      last_error: null,
-      consecutive_failures: 0,
-      state: sql`case when state = 'tripped' then 'active' else state end`,
-      tripped_at: null,
-      next_probe_at: null,
-      probe_delivery_id: null,
-    })
-    .where('id', '=', subscriptionId)
-    .where((where) =>
-      where.or([
-        where('consecutive_failures', '>', 0),
-        where('last_error', 'is not', null),
-        where('state', '=', 'tripped'),
-        where('last_success_at', 'is', null),
-        where('last_success_at', '<=', new Date(at.getTime() - SUCCESS_EVERY_MS)),
-      ]),
-    )
-    .execute();
+export interface RecordedSuccess {
+  subscriptionId: string;
+  at: Date;
+}
+
+/**
+ * Keeps the books of subscriptions after attempts that succeeded. It closes their circuit breakers, where they were open.
+ * @param successes one a subscription
+ */
+export async function recordSuccesses(db: Database, successes: RecordedSuccess[]): Promise<void> {
+  await sql`
+    update subscriptions set
+      last_success_at = greatest(last_success_at, success.at),
+      last_error = null,
+      consecutive_failures = 0,
+      state = case when state = 'tripped' then 'active' else state end,
+      tripped_at = null,
+      next_probe_at = null,
+      probe_delivery_id = null
+    from (
+      select subscription.id, success.at
+      from subscriptions subscription join unnest(
+        ${successes.map(({ subscriptionId }) => subscriptionId)}::uuid[],
+        ${successes.map(({ at }) => at)}::timestamptz[]
+      ) as success (id, at) on success.id = subscription.id
+      where consecutive_failures > 0 or last_error is not null or state = 'tripped' or last_success_at is null
+        or last_success_at <= success.at - ${SUCCESS_EVERY_MS} * interval '1 millisecond'
+      order by subscription.id for no key update of subscription
+    ) as success
+    where subscriptions.id = success.id
+  `.execute(db);
 }
 
 export interface RecordedFailure {
   subscriptionId: string;
   deliveryId: string;
+  /** Failures in a row that are told of together; the rest is of the last of them. 1 when left out. */
+  count?: number;
   at: Date;
   error: string;
   /** So many in a row trip the breaker. */
@@ -45,15 +54,15 @@ export interface RecordedFailure {
 
 /** Keeps the books of a subscription after an attempt that failed. */
 export async function recordFailure(db: Database, failure: RecordedFailure): Promise<void> {
-  const { subscriptionId, deliveryId, at, error, threshold, nextProbeAt } = failure;
-  const trips = sql<boolean>`(state = 'active' and consecutive_failures + 1 >= ${threshold})`;
+  const { subscriptionId, deliveryId, count = 1, at, error, threshold, nextProbeAt } = failure;
+  const trips = sql<boolean>`(state = 'active' and consecutive_failures + ${count}::int >= ${threshold})`;
   const wasProbe = sql<boolean>`(state = 'tripped' and probe_delivery_id = ${deliveryId})`;
   await db
     .updateTable('subscriptions')
     .set({
       last_failure_at: sql`greatest(last_failure_at, ${at})`,
       last_error: error.slice(0, LAST_ERROR_LIMIT),
-      consecutive_failures: sql`consecutive_failures + 1`,
+      consecutive_failures: sql`consecutive_failures + ${count}::int`,
       state: sql`case when ${trips} then 'tripped' else state end`,
       tripped_at: sql`case when ${trips} then ${at}::timestamptz else tripped_at end`,
       next_probe_at: sql`case when ${trips} or ${wasProbe} then ${nextProbeAt}::timestamptz else next_probe_at end`,

@@ -27,13 +27,22 @@ export async function announceDeliveries(db: Database): Promise<void> {
   await sql`select pg_notify('forgeflow_deliveries', '')`.execute(db);
 }
 
-/** Notes that the delivery's workflow was told to go on. */
-export async function markStarted(db: Database, id: string): Promise<void> {
-  await db
+/**
+ * Notes that the delivery's own workflow is told to go on, and no relay is to do that.
+ * @returns false when it is over, or a batch has it in hand
+ */
+export async function markStarted(db: Database, id: string): Promise<boolean> {
+  const marked = await db
     .updateTable('deliveries')
-    .set({ started_at: sql`now()` })
+    .set({ started_at: sql`now()`, carrier: id })
     .where('id', '=', id)
-    .execute();
+    .where('state', '=', 'pending')
+    .where((where) =>
+      where.or([where('started_at', 'is', null), where('next_attempt_at', 'is not', null), where('carrier', '=', id)]),
+    )
+    .returning('id')
+    .executeTakeFirst();
+  return marked !== undefined;
 }
 
 export async function findDeliveryState(db: Database, id: string): Promise<DeliveryState | undefined> {
@@ -66,8 +75,15 @@ export async function endDeliveriesOf(db: Database, subscriptionId: string): Pro
   const result = await db
     .updateTable('deliveries')
     .set({ state: 'failed', failure_detail: DEACTIVATED_DETAIL, next_attempt_at: null })
-    .where('subscription_id', '=', subscriptionId)
-    .where('state', '=', 'pending')
+    .where('id', 'in', (query) =>
+      query
+        .selectFrom('deliveries')
+        .select('id')
+        .where('subscription_id', '=', subscriptionId)
+        .where('state', '=', 'pending')
+        .orderBy('id') // as a batch that is just being recorded has them, or the two could block each other
+        .forUpdate(),
+    )
     .executeTakeFirst();
   return Number(result.numUpdatedRows);
 }
@@ -111,6 +127,7 @@ function reopened(resetWindow: boolean) {
     failure_detail: null,
     next_attempt_at: null,
     started_at: null,
+    carrier: null, // its workflow has ended, or is about to
     ...(resetWindow ? { window_started_at: null } : {}),
   };
 }
@@ -141,6 +158,7 @@ export async function readDeliveryBacklog(db: Database): Promise<DeliveryBacklog
     .select([sql<number>`count(*)::int`.as('count'), sql<Date | null>`min(date_created)`.as('oldestAt')])
     .where('started_at', 'is', null)
     .where('deliveries.state', '=', 'pending')
+    .where('next_attempt_at', 'is', null)
     .where('subscriptions.state', '!=', 'tripped')
     .executeTakeFirstOrThrow();
 }

@@ -28,7 +28,7 @@ export async function readFigures(db: Database): Promise<Figures> {
       from events where dispatched_at is null
     ), backlog_of_deliveries as (
       select count(*) as count, coalesce(extract(epoch from now() - min(date_created)), 0) as age
-      from deliveries where started_at is null and state = 'pending'
+      from deliveries where started_at is null and state = 'pending' and next_attempt_at is null
     )
     select
       coalesce((

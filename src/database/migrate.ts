@@ -7,6 +7,7 @@ import * as jobs from './migrations/20261127-jobs.ts';
 import * as retention from './migrations/20261127-retention.ts';
 import * as searchIndex from './migrations/20261127-search-index.ts';
 import * as upkeep from './migrations/20261128-upkeep.ts';
+import * as expressLane from './migrations/20261129-express-lane.ts';
 
 // Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
 const MIGRATIONS: Record<string, Migration> = {
@@ -17,6 +18,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '20261127-retention': retention,
   '20261127-search-index': searchIndex,
   '20261128-upkeep': upkeep,
+  '20261129-express-lane': expressLane,
 };
 
 export interface AppliedMigration {

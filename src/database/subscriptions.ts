@@ -1,4 +1,5 @@
 import { type Selectable, sql, type Updateable } from 'kysely';
+import type { Lane } from '../domain/lane.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 import type { Database } from './connection.ts';
 import type { SubscriptionTable } from './tables.ts';
@@ -12,14 +13,15 @@ export interface NewSubscription {
   patterns: string[];
   headersSealed: Buffer;
   secretSealed: Buffer;
+  lane?: Lane | undefined;
 }
 
 /** @throws a unique violation when the name is taken */
 export async function insertSubscription(db: Database, subscription: NewSubscription): Promise<SubscriptionRow> {
-  const { id, name, url, patterns, headersSealed, secretSealed } = subscription;
+  const { id, name, url, patterns, headersSealed, secretSealed, lane = 'workflow' } = subscription;
   return db
     .insertInto('subscriptions')
-    .values({ id, name, url, patterns, headers_sealed: headersSealed, secret_sealed: secretSealed })
+    .values({ id, name, url, patterns, headers_sealed: headersSealed, secret_sealed: secretSealed, lane })
     .returningAll()
     .executeTakeFirstOrThrow();
 }

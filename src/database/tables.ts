@@ -4,6 +4,7 @@ import type { ReportState } from '../domain/coverage-report.ts';
 import type { DeliveryState } from '../domain/delivery.ts';
 import type { AlertStatus, HookOutcome, HookState } from '../domain/hook-state.ts';
 import type { EndedEarly, OutcomeCounts } from '../domain/install-run.ts';
+import type { Lane } from '../domain/lane.ts';
 import type { MergeRequestState } from '../domain/merge-request.ts';
 import type { MergeState } from '../domain/merge-state.ts';
 import type { Role } from '../domain/permissions.ts';
@@ -74,6 +75,7 @@ export interface SubscriptionTable {
   previous_secret_sealed: Buffer | null;
   previous_secret_expires_at: Date | null;
   state: Generated<SubscriptionState>;
+  lane: Generated<Lane>;
   consecutive_failures: Generated<number>;
   last_success_at: Date | null;
   last_failure_at: Date | null;
@@ -261,6 +263,8 @@ export interface DeliveryTable {
   window_started_at: Date | null;
   /** When its workflow was told to go on, by being started or woken; null while a relay is still to do that. */
   started_at: Date | null;
+  /** The workflow that was told last: by the delivery's own id its own, or a batch of first attempts. Null: none since it was queued. */
+  carrier: string | null;
 }
 
 export interface AttemptTable {

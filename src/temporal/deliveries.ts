@@ -11,7 +11,7 @@ import type { deliverWebhook } from '../../workflows/deliver-webhook.ts';
 import type { testSubscription } from '../../workflows/test-subscription.ts';
 import { retryNowSignal } from '../../workflows/messages.ts';
 import { stateKey, subscriptionKey, topicKey } from '../../workflows/search-attributes.ts';
-import { deliveryWorkflowId } from '../domain/delivery.ts';
+import { type DeliveryState, deliveryWorkflowId } from '../domain/delivery.ts';
 import { reach } from './connection.ts';
 import { FORGEFLOW_QUEUE } from './task-queues.ts';
 
@@ -23,8 +23,15 @@ export interface DeliveryStart {
   /** Its subscription's name and URL. */
   subscription: string;
   url: string;
-  /** Attempts already made, of earlier rounds. */
+  /** Attempts already made, of earlier rounds, or in a batch. */
   attemptCount: number;
+}
+
+/** One whose last attempt was made in a batch, and failed. */
+export interface DeliveryContinuation extends DeliveryStart {
+  failureDetail: string | null;
+  lastAttemptAt: Date;
+  nextAttemptAt: Date;
 }
 
 /**
@@ -56,6 +63,21 @@ async function startDelivery(client: Client, delivery: DeliveryStart): Promise<b
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
     throw error;
   }
+}
+
+/** Starts the workflow of a delivery whose next attempt is to come; one that is there already is let be. */
+export async function continueDelivery(client: Client, delivery: DeliveryContinuation): Promise<void> {
+  const { id, attemptCount, failureDetail, lastAttemptAt, nextAttemptAt } = delivery;
+  const attempted = {
+    failureDetail,
+    lastAttemptAt: lastAttemptAt.toISOString(),
+    nextAttemptAt: nextAttemptAt.toISOString(),
+  };
+  await client.workflow.start<typeof deliverWebhook>('deliverWebhook', {
+    ...startOptions(delivery, 'pending'),
+    args: [{ deliveryId: id, attemptsMade: attemptCount, attempted }],
+    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+  });
 }
 
 /**
@@ -122,7 +144,10 @@ async function wakeAll(client: Client, subscription: string): Promise<void> {
   });
 }
 
-function startOptions({ id, topic, subscriptionId, subscription, url, attemptCount }: DeliveryStart) {
+function startOptions(
+  { id, topic, subscriptionId, subscription, url, attemptCount }: DeliveryStart,
+  state: DeliveryState = 'delivered',
+) {
   return {
     workflowId: deliveryWorkflowId(id),
     taskQueue: FORGEFLOW_QUEUE,
@@ -134,7 +159,7 @@ function startOptions({ id, topic, subscriptionId, subscription, url, attemptCou
     typedSearchAttributes: [
       { key: subscriptionKey, value: subscription },
       { key: topicKey, value: topic },
-      { key: stateKey, value: 'delivered' },
+      { key: stateKey, value: state },
     ],
   } satisfies WorkflowStartOptions<typeof deliverWebhook>;
 }

@@ -1,6 +1,13 @@
 import type { Client } from '@temporalio/client';
 import proto from '@temporalio/proto';
+import { SearchAttributeType } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES } from '../../workflows/search-attributes.ts';
+
+const { IndexedValueType } = proto.temporal.api.enums.v1;
+const INDEXED_AS = {
+  [SearchAttributeType.KEYWORD]: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+  [SearchAttributeType.KEYWORD_LIST]: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+};
 
 /**
  * Makes our search attributes known to the namespace; those that are there stay.
@@ -9,13 +16,12 @@ import { SEARCH_ATTRIBUTES } from '../../workflows/search-attributes.ts';
 export async function registerSearchAttributes(client: Client): Promise<string[]> {
   const { namespace } = client.options;
   const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace });
-  const missing = SEARCH_ATTRIBUTES.map(({ name }) => name).filter((name) => !(name in customAttributes));
+  const missing = SEARCH_ATTRIBUTES.filter(({ name }) => !(name in customAttributes));
   if (missing.length > 0) {
-    const keyword = proto.temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
     await client.connection.operatorService.addSearchAttributes({
       namespace,
-      searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
+      searchAttributes: Object.fromEntries(missing.map(({ name, type }) => [name, INDEXED_AS[type]])),
     });
   }
-  return missing;
+  return missing.map(({ name }) => name);
 }

@@ -43,6 +43,7 @@ function relay(options: Partial<RelayOptions> = {}): RecordingLogger & { stops: 
     databaseUrl: database.url,
     temporal: temporal.client,
     logger: log.logger,
+    expressBacklog: 100,
     workerName: 'relay of a test',
     onStop: () => (stops += 1),
     ...options,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dispatchBatch } from '../../src/bus/dispatch-events.ts';
-import { reviveStrays, startBatch } from '../../src/bus/start-deliveries.ts';
+import { reviveStrays, startDeliveries } from '../../src/bus/start-deliveries.ts';
 import { SubscriptionsCache } from '../../src/bus/subscriptions-cache.ts';
 import { holdDelivery } from '../../src/database/admission.ts';
 import { connectWorkers, type WorkerConnection } from '../../src/temporal/worker-connection.ts';
@@ -24,7 +24,12 @@ afterAll(async () => {
 });
 
 const log = recordingLogger();
-const parts = () => ({ db: environment.database.db, temporal: temporal.client, logger: log.logger });
+const parts = () => ({
+  db: environment.database.db,
+  temporal: temporal.client,
+  logger: log.logger,
+  expressBacklog: 100,
+});
 
 /** Deliveries that wait for a relay, to a subscription of their own. */
 async function waiting(count: number): Promise<{ subscriptionId: string; ids: string[] }> {
@@ -53,7 +58,7 @@ const signalsOf = async (id: string) =>
 async function startAll(): Promise<number> {
   let all = 0;
   for (;;) {
-    const { started } = await startBatch(parts());
+    const { started } = await startDeliveries(parts());
     if (started === 0) return all;
     all += started;
   }
@@ -90,7 +95,7 @@ describe('starting', () => {
 
   test('E2: those that Temporal does not take wait again, and whoever asked hears of it', async () => {
     const { ids } = await waiting(3);
-    const failing = temporal.client.withDeadline(Date.now() - 1_000, () => startBatch(parts()));
+    const failing = temporal.client.withDeadline(Date.now() - 1_000, () => startDeliveries(parts()));
     await expect(failing).rejects.toMatchObject({ name: 'ServiceError' });
     for (const id of ids) expect(await startedAt(id)).toBeNull();
     expect(await startAll()).toBe(3);

@@ -17,7 +17,13 @@ import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { deliveryRow, subscriptionRow } from '../support/records.ts';
 
 const MINUTE = 60_000;
-const LIMITS: AdmissionLimits = { batch: 60, inFlight: 50, inFlightOnTrial: 4, probeLeaseMs: 5 * MINUTE };
+const LIMITS: AdmissionLimits = {
+  batch: 60,
+  inFlight: 50,
+  inFlightOnTrial: 4,
+  probeLeaseMs: 5 * MINUTE,
+  express: { batches: 3, batchSize: 10, inFlight: 100, backlog: 20 },
+};
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -99,10 +105,11 @@ describe('admission', () => {
     const { name, url } = await subscriptionRow(db, subscriptionId);
     expect(await admitDeliveries(db, LIMITS)).toEqual({
       admitted: [{ id, topic: 'a.b', subscriptionId, subscription: name, url, attemptCount: 3 }],
+      batches: [],
       crowded: false,
     });
-    expect((await deliveryRow(db, id!)).started_at).toBeInstanceOf(Date);
-    expect(await admitDeliveries(db, LIMITS)).toEqual({ admitted: [], crowded: false });
+    expect(await deliveryRow(db, id!)).toMatchObject({ started_at: expect.any(Date) as Date, carrier: id });
+    expect(await admitDeliveries(db, LIMITS)).toEqual({ admitted: [], batches: [], crowded: false });
   });
 
   test('takes nothing that is over, or was told already', async () => {
@@ -426,7 +433,7 @@ describe('strays', () => {
     await deliver(subscriptionId, 1);
     const { name, url } = await subscriptionRow(db, subscriptionId);
     expect(await takeStrays(db, 3 * MINUTE, 10)).toEqual([
-      { id: stray, topic: 'a.b', subscriptionId, subscription: name, url, attemptCount: 2 },
+      { id: stray, topic: 'a.b', subscriptionId, subscription: name, url, attemptCount: 2, batch: null },
     ]);
     expect(await takeStrays(db, 3 * MINUTE, 10)).toEqual([]);
   });

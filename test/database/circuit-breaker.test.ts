@@ -6,7 +6,7 @@ import {
   nominateProbe,
   recordFailure,
   type RecordedFailure,
-  recordSuccess,
+  recordSuccesses,
 } from '../../src/database/circuit-breaker.ts';
 import type { SubscriptionTable } from '../../src/database/tables.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
@@ -57,7 +57,7 @@ describe('books', () => {
       tripped_at: null,
       next_probe_at: null,
     });
-    await recordSuccess(database.db, subscriptionId, at(2_000));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(2_000) }]);
     expect(await row()).toMatchObject({
       state: 'active',
       consecutive_failures: 0,
@@ -74,11 +74,11 @@ describe('books', () => {
 
   test('E6: after a success, whatever came before it at the same time, the count is 0', async () => {
     await Promise.all(Array.from({ length: 20 }, () => fail({ threshold: 1_000 })));
-    await recordSuccess(database.db, subscriptionId, at(0));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(0) }]);
     expect((await row()).consecutive_failures).toBe(0);
     await fail();
     expect((await row()).consecutive_failures).toBe(1);
-    await recordSuccess(database.db, subscriptionId, at(1)); // right after the last one, and yet
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(1) }]); // right after the last one, and yet
     expect(await row()).toMatchObject({ consecutive_failures: 0, last_error: null });
   });
 
@@ -97,22 +97,22 @@ describe('books', () => {
   });
 
   test('E6: attempts that were long on their way do not turn back the dates', async () => {
-    await recordSuccess(database.db, subscriptionId, at(10_000));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(10_000) }]);
     await fail({ at: at(12_000) });
     await fail({ at: at(2_000) });
-    await recordSuccess(database.db, subscriptionId, at(1_000));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(1_000) }]);
     expect(await row()).toMatchObject({ last_success_at: at(10_000), last_failure_at: at(12_000) });
   });
 
   test('E6: a burst of successes is written down once a second', async () => {
-    for (const ms of [0, 200, 400, 999]) await recordSuccess(database.db, subscriptionId, at(ms));
+    for (const ms of [0, 200, 400, 999]) await recordSuccesses(database.db, [{ subscriptionId, at: at(ms) }]);
     expect((await row()).last_success_at).toEqual(at(0));
-    await recordSuccess(database.db, subscriptionId, at(1_000));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(1_000) }]);
     expect((await row()).last_success_at).toEqual(at(1_000));
   });
 
   test('a subscription that is gone is no fault', async () => {
-    await recordSuccess(database.db, randomUUID(), at(0));
+    await recordSuccesses(database.db, [{ subscriptionId: randomUUID(), at: at(0) }]);
     await fail({ subscriptionId: randomUUID() });
     expect((await row()).consecutive_failures).toBe(0);
   });
@@ -134,7 +134,7 @@ describe('the breaker', () => {
 
   test('E10: a success in between begins the count anew', async () => {
     for (let i = 0; i < 4; i++) await fail();
-    await recordSuccess(database.db, subscriptionId, at(0));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(0) }]);
     for (let i = 0; i < 4; i++) await fail();
     expect((await row()).state).toBe('active');
   });
@@ -166,7 +166,7 @@ describe('the breaker', () => {
 
   test('E10: any success closes it and clears what was stamped', async () => {
     await set({ ...TRIPPED, next_probe_at: at(5 * MINUTE), probe_delivery_id: randomUUID(), last_success_at: at(0) });
-    await recordSuccess(database.db, subscriptionId, at(1));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(1) }]);
     expect(await row()).toMatchObject({
       state: 'active',
       consecutive_failures: 0,
@@ -181,7 +181,7 @@ describe('the breaker', () => {
     await set({ state: 'paused' });
     for (let i = 0; i < 7; i++) await fail();
     expect(await row()).toMatchObject({ state: 'paused', tripped_at: null, consecutive_failures: 7 });
-    await recordSuccess(database.db, subscriptionId, at(1));
+    await recordSuccesses(database.db, [{ subscriptionId, at: at(1) }]);
     expect(await row()).toMatchObject({ state: 'paused', consecutive_failures: 0 });
   });
 });

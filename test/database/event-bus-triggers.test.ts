@@ -3,7 +3,7 @@ import { sql, type Updateable } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { publish } from '../../src/bus/outbox.ts';
-import { claimProbe, recordFailure, recordSuccess } from '../../src/database/circuit-breaker.ts';
+import { claimProbe, recordFailure, recordSuccesses } from '../../src/database/circuit-breaker.ts';
 import { deleteSubscription, insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
 import type { SubscriptionTable } from '../../src/database/tables.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
@@ -251,14 +251,16 @@ describe('subscriptions', () => {
     const deliveryId = randomUUID();
     const fail = () =>
       recordFailure(db, { subscriptionId: id, deliveryId, at, error: 'x', threshold: 3, nextProbeAt: at });
-    expect(await effectOf(() => recordSuccess(db, id, at))).toEqual(NOTHING);
+    expect(await effectOf(() => recordSuccesses(db, [{ subscriptionId: id, at }]))).toEqual(NOTHING);
     expect(await effectOf(fail)).toEqual(NOTHING);
     expect(await effectOf(fail)).toEqual(NOTHING);
     expect(await effectOf(fail)).toEqual(one(name, 'tripped', 'tripped'));
     expect(await effectOf(() => claimProbe(db, { subscriptionId: id, deliveryId, at, leaseMs: 1 }))).toEqual(NOTHING);
     expect(await effectOf(fail)).toEqual(NOTHING);
-    expect(await effectOf(() => recordSuccess(db, id, at))).toEqual(one(name, 'enabled', 'active'));
-    expect(await effectOf(() => recordSuccess(db, id, at))).toEqual(NOTHING);
+    expect(await effectOf(() => recordSuccesses(db, [{ subscriptionId: id, at }]))).toEqual(
+      one(name, 'enabled', 'active'),
+    );
+    expect(await effectOf(() => recordSuccesses(db, [{ subscriptionId: id, at }]))).toEqual(NOTHING);
   });
 
   test('E4: what is rolled back is told nobody', async () => {

@@ -176,6 +176,7 @@ describe('dispatchEvents', () => {
       next_attempt_at: null,
       window_started_at: null,
       started_at: null,
+      carrier: null,
     });
     expect((await events()).filter(({ dispatched_at }) => dispatched_at === null).map(({ id }) => id)).toEqual([third]);
   });

@@ -128,7 +128,8 @@ describe('a database of the version before the event bus', () => {
     await recordOldDelivery(`('failed', 36, now(), null::timestamptz)`);
     await recordOldDelivery(`('cancelled', 0, null::timestamptz, null::timestamptz)`);
     await migrateUp(db);
-    const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 1, probeLeaseMs: 1_000 };
+    const express = { batches: 1, batchSize: 1, inFlight: 1, backlog: 1 };
+    const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 1, probeLeaseMs: 1_000, express };
     const { admitted } = await admitDeliveries(db, limits);
     expect(admitted.map(({ id }) => id)).toEqual([fresh.delivery]);
 
@@ -156,7 +157,9 @@ describe('a database of the version before the event bus', () => {
     const before = await sql<object>`select * from subscriptions`.execute(db);
     await migrateUp(db);
     const rows = await db.selectFrom('subscriptions').selectAll().execute();
-    expect(rows).toEqual([{ ...before.rows[0], id: subscription, next_probe_at: null, probe_delivery_id: null }]);
+    expect(rows).toEqual([
+      { ...before.rows[0], id: subscription, next_probe_at: null, probe_delivery_id: null, lane: 'workflow' },
+    ]);
     expect(await db.selectFrom('subscription_changes').selectAll().execute()).toEqual([{ version: '0' }]);
   });
 

@@ -20,6 +20,7 @@ beforeAll(async () => {
     databaseUrl: database.url,
     temporal: temporal.client,
     logger: recordingLogger().logger,
+    expressBacklog: 100,
     workerName: 'second',
     onStop: () => undefined,
     intervals: { reload: 400 },
