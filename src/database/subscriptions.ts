@@ -77,8 +77,19 @@ export async function updateSubscription(
 
 /** Takes its deliveries and their attempts along. */
 export async function deleteSubscription(db: Database, name: string): Promise<boolean> {
-  const deleted = await db.deleteFrom('subscriptions').where('name', '=', name).returning('id').executeTakeFirst();
-  return deleted !== undefined;
+  const { rows } = await sql`
+    with subscription as (
+      select id from subscriptions where name = ${name} for update
+    ), locked as ( -- as a batch that is just being recorded has them, or the two could block each other
+      select deliveries.id from deliveries join subscription on subscription.id = deliveries.subscription_id
+      where deliveries.state = 'pending'
+      order by deliveries.id for update of deliveries
+    )
+    delete from subscriptions using subscription
+    where subscriptions.id = subscription.id and (select count(*) from locked) >= 0
+    returning subscriptions.id
+  `.execute(db);
+  return rows.length > 0;
 }
 
 /** Stops sending to a subscription, without anybody having asked for it by name. */
