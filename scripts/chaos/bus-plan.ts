@@ -1,4 +1,9 @@
 import fc from 'fast-check';
+import { type Lane, LANES } from '../../src/domain/lane.ts';
+
+/** `mixed`: each subscription starts in another lane, and lanes change in the middle. */
+export const LANE_CHOICES = ['workflow', 'express', 'mixed'] as const;
+export type LaneChoice = (typeof LANE_CHOICES)[number];
 
 export interface BusSize {
   events: number;
@@ -8,6 +13,8 @@ export interface BusSize {
   listenerCuts: number;
   /** Worker processes that are asked to end, by SIGTERM, in the middle. */
   retirements: number;
+  /** How often a subscription is given a lane in the middle, where lanes are mixed. */
+  laneChanges: number;
   /** How long Temporal and Postgres are away, at most. */
   downMs: number;
 }
@@ -29,11 +36,14 @@ export interface Fault {
   what:
     | { kind: 'kill' | 'retire'; worker: number; pauseMs: number }
     | { kind: 'restartTemporal' | 'restartPostgres'; downMs: number }
-    | { kind: 'cutListeners' };
+    | { kind: 'cutListeners' }
+    | { kind: 'changeLane'; subscription: string; lane: Lane };
 }
 
 export interface BusPlan {
   events: PlannedEvent[];
+  /** What each subscription starts with, by name. */
+  lanes: Record<string, Lane>;
   faults: Fault[];
 }
 
@@ -91,8 +101,34 @@ const retirement = fc
   .record({ at: share(0.05, 0.9), delayMs: soon, worker, pauseMs })
   .map(({ at, delayMs, ...one }): Fault => ({ at, delayMs, what: { kind: 'retire', ...one } }));
 
-/** Draws everything that is left to chance. The same seed and size give the same plan. */
-export function drawPlan(seed: number, size: BusSize): BusPlan {
+const laneChange = fc
+  .record({
+    at: share(0.02, 0.9),
+    delayMs: soon,
+    subscription: fc.constantFrom(...Object.keys(SUBSCRIPTIONS)),
+    lane: fc.constantFrom(...LANES),
+  })
+  .map(({ at, delayMs, ...one }): Fault => ({ at, delayMs, what: { kind: 'changeLane', ...one } }));
+
+/** Draws everything that is left to chance. The same seed and size give the same plan, but for lanes in all lanes. */
+export function drawPlan(seed: number, size: BusSize, lane: LaneChoice): BusPlan {
+  const { events, faults } = drawEventsAndFaults(seed, size);
+  const { lanes, changes } = drawLanes(seed, size, lane);
+  return { events, lanes, faults: [...faults, ...changes] };
+}
+
+function drawLanes(seed: number, { laneChanges }: BusSize, lane: LaneChoice) {
+  const names = Object.keys(SUBSCRIPTIONS);
+  const byName = (lanes: Lane[]) => Object.fromEntries(names.map((name, index) => [name, lanes[index]!]));
+  if (lane !== 'mixed') return { lanes: byName(names.map(() => lane)), changes: [] };
+  const drawn = fc.record({
+    lanes: fc.shuffledSubarray([...LANES], { minLength: names.length }).map(byName),
+    changes: times(laneChanges, laneChange),
+  });
+  return sampleOf(drawn, seed);
+}
+
+function drawEventsAndFaults(seed: number, size: BusSize): Pick<BusPlan, 'events' | 'faults'> {
   const plan = fc
     .record({
       events: times(size.events, event),
@@ -109,7 +145,11 @@ export function drawPlan(seed: number, size: BusSize): BusPlan {
         faults: fc.constant<Fault[]>([...temporal, ...postgres, ...kills.flat(), ...cuts, ...retirements]),
       }),
     );
-  return fc.sample(fc.noBias(plan), { seed, numRuns: 1 })[0]!;
+  return sampleOf(plan, seed);
+}
+
+function sampleOf<T>(arbitrary: fc.Arbitrary<T>, seed: number): T {
+  return fc.sample(fc.noBias(arbitrary), { seed, numRuns: 1 })[0]!;
 }
 
 /** Whether it is published, and not only tried to be. */

@@ -14,6 +14,8 @@ export interface BusRun {
   publishingMs: number;
   /** From then on until all had come and was written down. */
   waitedMs: number;
+  /** Batches of first attempts. */
+  batches: number;
   evidence: Evidence;
 }
 
@@ -21,6 +23,7 @@ export interface BusRun {
 const PATIENCE_MS = 5 * 60_000;
 /** What a worker has after SIGTERM for attempts in flight, by default, and 5 s for the rest on a slow machine. */
 const GRACE_MS = 20_000;
+const BATCHES = 'deliverFirstAttempts';
 const WAYS = Object.keys(SUBSCRIPTIONS).length;
 /** So many events may wait while more are published: publishing goes on as long as delivering does. */
 const leadFor = (events: number): number => Math.max(100, events / 20);
@@ -56,6 +59,7 @@ export async function playBus(
     faults: plan.faults,
     crew,
     services,
+    forgeflow,
     progress: () => arrivals.count / pairs,
     note,
     signal: stop,
@@ -87,7 +91,10 @@ export async function playBus(
   }
 
   async function workflowsIn(status: 'Running' | 'Failed'): Promise<number> {
-    const query = `WorkflowType = 'deliverWebhook' AND ExecutionStatus = '${status}'`;
+    return count(`WorkflowType IN ('deliverWebhook', '${BATCHES}') AND ExecutionStatus = '${status}'`);
+  }
+
+  async function count(query: string): Promise<number> {
     return (await forgeflow.temporal.workflow.count(query)).count;
   }
 
@@ -95,6 +102,7 @@ export async function playBus(
     faults,
     publishingMs: published - began,
     waitedMs: done - published,
+    batches: await count(`WorkflowType = '${BATCHES}'`),
     evidence: {
       events: plan.events,
       arrivals,

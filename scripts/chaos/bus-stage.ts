@@ -3,7 +3,7 @@ import { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Cleanup } from '../bench/cleanup.ts';
 import { Arrivals } from './arrivals.ts';
-import { SUBSCRIPTIONS, WORKERS } from './bus-plan.ts';
+import { type BusPlan, SUBSCRIPTIONS, WORKERS } from './bus-plan.ts';
 import { Crew } from './crew.ts';
 import { startReceiver } from './receiver.ts';
 import { type Services, startServices } from './services.ts';
@@ -18,8 +18,14 @@ export interface BusStage {
   pids(): number[];
 }
 
+/** Few enough for lane `auto` to go express and back all the time: publishing is at most some hundred events ahead. */
+const EXPRESS_BACKLOG = '20';
+
 /** Postgres, Temporal, a receiver with its subscriptions, and workers that are coming up. */
-export async function setBusStage(home: string, cleanup: Cleanup, say: (message: string) => void): Promise<BusStage> {
+export async function setBusStage(
+  { lanes }: BusPlan,
+  { home, cleanup, say }: { home: string; cleanup: Cleanup; say: (message: string) => void },
+): Promise<BusStage> {
   const arrivals = new Arrivals();
   const services = await startServices(home, cleanup, say);
   const receiver = await cleanup.start(() =>
@@ -32,11 +38,12 @@ export async function setBusStage(home: string, cleanup: Cleanup, say: (message:
     TEMPORAL_ADDRESS: services.temporalAddress,
     SECRETS_KEY: randomBytes(32).toString('base64'),
     DELIVERY_ALLOWED_NETWORKS: '127.0.0.0/8',
+    EXPRESS_BACKLOG,
   };
   const forgeflow = await ForgeflowClient.connect(loadConfig(variables, home));
   cleanup.add(() => forgeflow.close());
   for (const [name, patterns] of Object.entries(SUBSCRIPTIONS)) {
-    await forgeflow.subscriptions.add({ name, url: receiver.urlFor(name), patterns });
+    await forgeflow.subscriptions.add({ name, url: receiver.urlFor(name), patterns, lane: lanes[name] });
   }
   const crew = new Crew({ workers: WORKERS, variables, home });
   cleanup.add(() => crew.end());

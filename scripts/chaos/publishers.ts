@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
-import { isConnectionFault } from '../../src/database/connection.ts';
 import { isPublished, type PlannedEvent, type Publisher } from './bus-plan.ts';
+import { despiteOutages } from './despite-outages.ts';
 
 export interface PublishersOptions {
   events: PlannedEvent[];
@@ -16,7 +16,6 @@ export interface PublishersOptions {
 }
 
 const AT_ONCE = 4;
-const RETRY_MS = 200;
 const INSERT = 'insert into events (id, topic, payload) values ($1, $2, $3) on conflict do nothing';
 
 /** Publishes all of them, several at once; while Postgres is away each tries again under the same id. */
@@ -45,23 +44,11 @@ export async function publishAll(options: PublishersOptions): Promise<void> {
     }
   }
 
-  async function untilDone(publish: () => Promise<unknown>): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        await publish();
-        return;
-      } catch (error) {
-        if (!isConnectionFault(error)) throw error;
-        await sleep(RETRY_MS);
-      }
-    }
-  }
-
   const waiting = events.values();
   async function publishSome(): Promise<void> {
     for (const event of waiting) {
       while (isEnough() && !signal.aborted) await sleep(20);
-      for (const publisher of event.publishedBy) await untilDone(() => publishers[publisher](event));
+      for (const publisher of event.publishedBy) await despiteOutages(() => publishers[publisher](event), signal);
       if (isPublished(event)) onPublished();
     }
   }

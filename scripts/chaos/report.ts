@@ -1,9 +1,12 @@
 import pc from 'picocolors';
 import { fields } from '../../src/cli/output.ts';
+import type { LaneChoice } from './bus-plan.ts';
 
 export interface ChaosOptions {
   /** Every choice that is left to chance follows from it. */
   seed: number;
+  /** How the first attempts of its deliveries go out. */
+  lane: LaneChoice;
   /** A minute at most, with less of everything. */
   quick: boolean;
 }
@@ -18,6 +21,7 @@ export interface Law {
 export interface ChaosReport {
   chaos: string;
   seed: number;
+  lane: LaneChoice;
   /** What was done, and what it came to. */
   did: Record<string, number>;
   laws: Law[];
@@ -26,13 +30,13 @@ export interface ChaosReport {
 }
 
 /** One JSON line for programs, lists for people. */
-export function printReport({ chaos, seed, did, laws, logs }: ChaosReport, { json }: { json: boolean }): void {
+export function printReport({ chaos, seed, lane, did, laws, logs }: ChaosReport, { json }: { json: boolean }): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ chaos, seed, did, laws })}\n`);
+    process.stdout.write(`${JSON.stringify({ chaos, seed, lane, did, laws })}\n`);
     return;
   }
   const text = [
-    pc.bold(`chaos: ${chaos}, seed ${seed}`),
+    pc.bold(`chaos: ${chaos}, seed ${seed}, ${lane === 'mixed' ? 'lanes mixed' : `lane ${lane}`}`),
     fields(Object.entries(did).map(([name, value]) => [inWords(name), String(value)])),
     '',
     ...laws.map(({ law, held, detail }) => `${held ? pc.green('held  ') : pc.red('broken')} ${law}: ${detail}`),
