@@ -9,8 +9,13 @@ import {
   takeStrays,
 } from '../../src/database/admission.ts';
 import { nominateProbe } from '../../src/database/circuit-breaker.ts';
-import { deleteSubscription, insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
-import { endDeliveriesOf } from '../../src/database/deliveries.ts';
+import {
+  CLOSED_BREAKER,
+  deleteSubscription,
+  insertSubscription,
+  updateSubscription,
+} from '../../src/database/subscriptions.ts';
+import { endDeliveriesOf, reopenDelivery } from '../../src/database/deliveries.ts';
 import type { Database } from '../../src/database/connection.ts';
 import type { DeliveryTable, SubscriptionTable, Tables } from '../../src/database/tables.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
@@ -388,6 +393,291 @@ describe('a tripped subscription', () => {
       expect(await admit({}, other)).toMatchObject({ ids: [] });
     });
     expect((await admit()).ids).toEqual([oldest]);
+  });
+});
+
+describe('lanes', () => {
+  /** What each subscription got, by lane: batches as lists of its deliveries. */
+  async function admitBoth(limits: Partial<AdmissionLimits> = {}, db: Database = database.db) {
+    const { admitted, batches, crowded } = await admitDeliveries(db, { ...LIMITS, ...limits });
+    const together = batches.flatMap(({ deliveries }) => deliveries);
+    return {
+      alone: admitted.map(({ id }) => id),
+      aloneOf: admitted.map((one) => one.subscriptionId),
+      together: together.map(({ id }) => id),
+      togetherOf: together.map((one) => one.subscriptionId),
+      batches,
+      sizes: batches.map(({ deliveries }) => deliveries.length),
+      crowded,
+    };
+  }
+
+  /** The express lane with no bounds that matter. */
+  const WIDE = { batches: 50, batchSize: 10, inFlight: 10_000, backlog: 20 };
+
+  test('E14: in lane express they come in batches, each with what its workflow is started with', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ lane: 'express' });
+    const ids = await deliver(subscriptionId, 2);
+    const { name } = await subscriptionRow(db, subscriptionId);
+    const { alone, batches, crowded } = await admitBoth();
+    expect([alone, crowded]).toEqual([[], false]);
+    expect(batches).toEqual([{ id: expect.any(String) as string, deliveries: expect.any(Array) as unknown[] }]);
+    expect(batches[0]!.deliveries.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id))).toEqual(
+      ids.map((id) => ({ id, subscriptionId, subscription: name })),
+    );
+    for (const id of ids)
+      expect(await deliveryRow(db, id)).toMatchObject({
+        started_at: expect.any(Date) as Date,
+        carrier: batches[0]!.id,
+      });
+    expect(await admitBoth()).toMatchObject({ alone: [], batches: [] });
+  });
+
+  test.each([
+    ['workflow', 1_000],
+    ['auto', 20],
+  ] as const)('E14: in lane %s, with %i waiting, each has a workflow of its own', async (lane, waiting) => {
+    await deliver(await subscribe({ lane }), waiting);
+    const { alone, together } = await admitBoth();
+    expect([alone.length, together.length]).toEqual([Math.min(waiting, LIMITS.inFlight), 0]);
+  });
+
+  test('E14: in lane auto they go express while more wait than the backlog, and then no more', async () => {
+    const subscriptionId = await subscribe({ lane: 'auto' });
+    await deliver(subscriptionId, 45);
+    const lanes: string[] = [];
+    for (let more = await admitBoth({ batch: 10 }); ; more = await admitBoth({ batch: 10 })) {
+      if (more.alone.length + more.together.length === 0) break;
+      expect(Math.min(more.alone.length, more.together.length)).toBe(0);
+      lanes.push(more.together.length > 0 ? `express ${more.together.length}` : `workflow ${more.alone.length}`);
+    }
+    expect(lanes).toEqual(['express 30', 'workflow 10', 'workflow 5']);
+    await deliver(subscriptionId, 21);
+    expect((await admitBoth()).together.length).toBe(21);
+  });
+
+  test('E14: with a backlog of 0, lane auto is express', async () => {
+    await deliver(await subscribe({ lane: 'auto' }), 1);
+    const { together } = await admitBoth({ express: { ...LIMITS.express, backlog: 0 } });
+    expect(together.length).toBe(1);
+  });
+
+  test('E14: what is not waiting is no backlog: given out, asleep or over', async () => {
+    const subscriptionId = await subscribe({ lane: 'auto' });
+    await deliver(subscriptionId, 10, { started_at: new Date() });
+    await deliver(subscriptionId, 10, { started_at: new Date(), next_attempt_at: later(MINUTE) });
+    await deliver(subscriptionId, 10, { state: 'delivered' });
+    const ids = await deliver(subscriptionId, 20);
+    const { alone, together } = await admitBoth();
+    expect([alone.toSorted(), together]).toEqual([ids.toSorted(), []]);
+  });
+
+  test('E14: a batch has so many at most, and is filled before the next one; there are so many at once', async () => {
+    await deliver(await subscribe({ lane: 'express' }), 37);
+    expect((await admitBoth()).sizes.toSorted()).toEqual([10, 10, 10]);
+    expect((await admitBoth()).sizes).toEqual([7]);
+  });
+
+  test('E12, E14: batches are filled by subscription: who does not answer is in few of them', async () => {
+    const subscriptions: string[] = [];
+    for (let i = 0; i < 6; i++) subscriptions.push(await subscribe({ lane: 'express' }));
+    for (const id of subscriptions) await deliver(id, 5);
+    const { batches, sizes } = await admitBoth();
+    expect(sizes.toSorted()).toEqual([10, 10, 10]);
+    for (const id of subscriptions) {
+      const holding = batches.filter(({ deliveries }) => deliveries.some((one) => one.subscriptionId === id));
+      expect(holding.length).toBe(1);
+    }
+  });
+
+  test('E12, E14: a subscription has no more than so many in flight there, and gets places back', async () => {
+    const { db } = database;
+    await deliver(await subscribe({ lane: 'express' }), 60);
+    const express = { ...WIDE, inFlight: 25 };
+    const first = await admitBoth({ express });
+    expect([first.together.length, first.crowded]).toEqual([25, false]);
+    expect(await admitBoth({ express })).toMatchObject({ together: [], alone: [], crowded: true });
+    const over = first.together.slice(0, 3);
+    await db.updateTable('deliveries').set({ state: 'delivered' }).where('id', 'in', over).execute();
+    expect((await admitBoth({ express })).together.length).toBe(3);
+  });
+
+  test.each<[string, Updateable<SubscriptionTable>]>([
+    ['that never had a success', { last_success_at: null }],
+    ['whose last attempt failed', { consecutive_failures: 1 }],
+  ])('E12, E14: one %s may have as few in flight as in the other lane', async (_what, books) => {
+    await deliver(await subscribe({ lane: 'express', ...books }), 60);
+    const { together, alone } = await admitBoth();
+    expect([together.length, alone.length]).toEqual([LIMITS.inFlightOnTrial, 0]);
+    expect(await admitBoth()).toMatchObject({ together: [], crowded: true });
+  });
+
+  test.each(['express', 'auto'] as const)('E10, E14: in lane %s, a probe has a workflow of its own', async (lane) => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ lane, ...TRIPPED, next_probe_at: ago(1) });
+    const [oldest] = await deliver(subscriptionId, 100);
+    expect(await admitBoth()).toMatchObject({ alone: [oldest], batches: [] });
+    expect(await deliveryRow(db, oldest!)).toMatchObject({ carrier: oldest });
+    expect(await subscriptionRow(db, subscriptionId)).toMatchObject({ probe_delivery_id: oldest });
+    expect(await admitBoth()).toMatchObject({ alone: [], batches: [] });
+    // The breaker is closed again: what waits goes by batch, the probe, which has a workflow, never more.
+    await db
+      .updateTable('subscriptions')
+      .set({ state: 'active', consecutive_failures: 0, ...CLOSED_BREAKER })
+      .where('id', '=', subscriptionId)
+      .execute();
+    await holdDelivery(db, oldest!);
+    const released = await admitBoth({ express: WIDE });
+    expect([released.alone, released.together.length]).toEqual([[oldest], 99]);
+  });
+
+  test('E14 D8: those of a paused one go by workflows, which end them', async () => {
+    const ids = await deliver(await subscribe({ lane: 'express', state: 'paused' }), 3);
+    const { alone, together } = await admitBoth();
+    expect([alone.toSorted(), together]).toEqual([ids.toSorted(), []]);
+  });
+
+  test('E14: one that has a workflow of its own, held back, is told there; one of an earlier batch goes by another', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ lane: 'express' });
+    const [own, fresh, before] = await deliver(subscriptionId, 3);
+    await db.updateTable('deliveries').set({ carrier: own }).where('id', '=', own!).execute();
+    const earlier = randomUUID();
+    await db.updateTable('deliveries').set({ carrier: earlier }).where('id', '=', before!).execute();
+    const { alone, together, batches } = await admitBoth();
+    expect(alone).toEqual([own]);
+    expect(together.toSorted()).toEqual([fresh, before].toSorted());
+    expect(batches.length).toBe(1);
+    expect(batches[0]!.id).not.toBe(earlier);
+    expect(await deliveryRow(db, before!)).toMatchObject({ carrier: batches[0]!.id });
+  });
+
+  test('E14: one that is queued again goes by batch, whatever it had before', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ lane: 'express' });
+    const [id] = await deliver(subscriptionId, 1, { attempt_count: 36, state: 'failed', started_at: ago(MINUTE) });
+    await db.updateTable('deliveries').set({ carrier: id }).where('id', '=', id!).execute();
+    await reopenDelivery(db, id!, true);
+    expect(await admitBoth()).toMatchObject({ alone: [], together: [id] });
+  });
+
+  test('E14: a lane that is changed applies to what waits, from the next look on', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe();
+    await deliver(subscriptionId, 30);
+    const seen: [number, number][] = [];
+    for (const lane of ['workflow', 'express', 'auto', 'express'] as const) {
+      await db.updateTable('subscriptions').set({ lane }).where('id', '=', subscriptionId).execute();
+      const { alone, together } = await admitBoth({
+        batch: 5,
+        express: { ...LIMITS.express, batches: 1, batchSize: 7 },
+      });
+      seen.push([alone.length, together.length]);
+    }
+    expect(seen).toEqual([
+      [5, 0],
+      [0, 7],
+      [5, 0],
+      [0, 7],
+    ]);
+  });
+
+  test('E12, E14: lanes do not take from each other, and within each all have equal parts', async () => {
+    const workflow = [await subscribe(), await subscribe(), await subscribe()];
+    const express = [await subscribe({ lane: 'express' }), await subscribe({ lane: 'auto' })];
+    for (const id of [...workflow, ...express]) await deliver(id, 50);
+    const { aloneOf, togetherOf } = await admitBoth();
+    expect(workflow.map((id) => count(aloneOf, id))).toEqual([20, 20, 20]);
+    expect(express.map((id) => count(togetherOf, id))).toEqual([15, 15]);
+    expect([aloneOf.length, togetherOf.length]).toEqual([60, 30]);
+  });
+
+  test('E12, E14: one that has a thousand waiting keeps nobody from the very next batch', async () => {
+    const [busy, quiet] = [await subscribe({ lane: 'express' }), await subscribe({ lane: 'express' })];
+    await deliver(busy, 1_000);
+    const [only] = await deliver(quiet, 1);
+    expect((await admitBoth()).together).toContain(only);
+  });
+
+  test('E12, E14: when more wait than have a turn at once, each gets in before anyone has a second turn for long', async () => {
+    const subscriptions: string[] = [];
+    for (let i = 0; i < 12; i++) subscriptions.push(await subscribe({ lane: 'express' }));
+    for (const id of subscriptions) await deliver(id, 30);
+    const seen = new Set<string>();
+    let looks = 0;
+    while (seen.size < subscriptions.length) {
+      const { togetherOf } = await admitBoth({ batch: 5 });
+      expect(new Set(togetherOf).size).toBe(5);
+      for (const id of togetherOf) seen.add(id);
+      expect(++looks).toBeLessThan(100); // it is drawn by lot
+    }
+  });
+
+  test('E2, E14: several relays at once take every delivery once, in whichever lane, while lanes change', async () => {
+    const { db } = database;
+    const subscriptions: string[] = [];
+    for (const lane of ['workflow', 'express', 'auto'] as const) subscriptions.push(await subscribe({ lane }));
+    for (const id of subscriptions) await deliver(id, 60);
+    const all: string[] = [];
+    const limits = { batch: 7, inFlight: 1_000, express: { ...WIDE, batches: 2, batchSize: 5 } };
+    const relay = async (): Promise<void> => {
+      for (;;) {
+        const { alone, together } = await admitBoth(limits);
+        if (alone.length + together.length === 0) return;
+        all.push(...alone, ...together);
+      }
+    };
+    const change = async (): Promise<void> => {
+      for (let n = 0; n < 12; n++) {
+        const lane = (['workflow', 'express', 'auto'] as const)[n % 3]!;
+        await db
+          .updateTable('subscriptions')
+          .set({ lane })
+          .where('id', '=', subscriptions[n % 2]!)
+          .execute();
+      }
+    };
+    await Promise.all([...Array.from({ length: 5 }, relay), change()]);
+    await relay(); // what others had locked just then
+    expect(all.length).toBe(180);
+    expect(new Set(all).size).toBe(180);
+    for (const id of all) {
+      expect(await deliveryRow(db, id)).toMatchObject({
+        started_at: expect.any(Date) as Date,
+        carrier: expect.any(String) as string,
+      });
+    }
+  });
+
+  test('E2, E14: what a relay took and did not come to tell is there for the next, in whichever lane', async () => {
+    const { db } = database;
+    const [express, workflow] = [await subscribe({ lane: 'express' }), await subscribe()];
+    const ids = [...(await deliver(express, 3)), ...(await deliver(workflow, 3))];
+    await inTwoTransactions(async (one, other) => {
+      expect(await admitBoth({}, one)).toMatchObject({ alone: { length: 3 }, together: { length: 3 } });
+      expect(await admitBoth({}, other)).toMatchObject({ alone: [], together: [] });
+    });
+    const { together } = await admitBoth();
+    await readmitLater(db, together);
+    const again = await admitBoth();
+    expect(again.together.toSorted()).toEqual(ids.slice(0, 3).toSorted());
+  });
+
+  test('E14: strays tell whether they were to go out with a batch', async () => {
+    const { db } = database;
+    const subscriptionId = await subscribe({ lane: 'express' });
+    const batch = randomUUID();
+    const [carried] = await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE), carrier: batch });
+    const [own] = await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE) });
+    await db.updateTable('deliveries').set({ carrier: own }).where('id', '=', own!).execute();
+    const [older] = await deliver(subscriptionId, 1, { started_at: ago(4 * MINUTE) }); // of before there were lanes
+    const strays = await takeStrays(db, 3 * MINUTE, 10);
+    expect(Object.fromEntries(strays.map(({ id, batch: of }) => [id, of]))).toEqual({
+      [carried!]: batch,
+      [own!]: null,
+      [older!]: null,
+    });
   });
 });
 
