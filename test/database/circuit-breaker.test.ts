@@ -111,6 +111,66 @@ describe('books', () => {
     expect((await row()).last_success_at).toEqual(at(1_000));
   });
 
+  test('E6, E14: of failures that are told of together every one counts, and the rest is of the last', async () => {
+    await fail({ count: 3, at: at(3_000), error: 'Bad HTTP response: 502' });
+    await fail({ at: at(4_000) });
+    expect(await row()).toMatchObject({
+      state: 'active',
+      consecutive_failures: 4,
+      last_failure_at: at(4_000),
+      last_error: 'Bad HTTP response: 500',
+    });
+    await Promise.all(Array.from({ length: 20 }, (_, n) => fail({ count: n + 1, threshold: 10_000 })));
+    expect((await row()).consecutive_failures).toBe(4 + 210);
+  });
+
+  test('E6, E14: of successes that are told of together each counts for its subscription, and for no other', async () => {
+    const { db } = database;
+    const [good, worse, bystander] = await Promise.all(
+      Array.from({ length: 3 }, () => insertPendingDelivery(db, 'https://example.com')),
+    );
+    for (const { subscriptionId: of, deliveryId: by } of [good!, worse!, bystander!])
+      await fail({ subscriptionId: of, deliveryId: by, count: 2 });
+    await db.updateTable('subscriptions').set(TRIPPED).where('id', '=', worse!.subscriptionId).execute();
+    await recordSuccesses(db, [
+      { subscriptionId: worse!.subscriptionId, at: at(2_000) },
+      { subscriptionId: randomUUID(), at: at(9_000) },
+      { subscriptionId: good!.subscriptionId, at: at(1_000) },
+      { subscriptionId, at: at(3_000) },
+    ]);
+    const cleared = { state: 'active', consecutive_failures: 0, last_error: null, tripped_at: null };
+    expect(await subscriptionRow(db, good!.subscriptionId)).toMatchObject({ ...cleared, last_success_at: at(1_000) });
+    expect(await subscriptionRow(db, worse!.subscriptionId)).toMatchObject({ ...cleared, last_success_at: at(2_000) });
+    expect(await row()).toMatchObject({ ...cleared, last_success_at: at(3_000) });
+    expect(await subscriptionRow(db, bystander!.subscriptionId)).toMatchObject({
+      consecutive_failures: 2,
+      last_success_at: null,
+    });
+    await recordSuccesses(db, []);
+  });
+
+  test('E6, E14: many who tell of the same subscriptions at once do not block each other', async () => {
+    const { db } = database;
+    const all = [subscriptionId];
+    while (all.length < 30) all.push((await insertPendingDelivery(db, 'https://example.com')).subscriptionId);
+    const tell = async (ids: string[], ms: number): Promise<void> => {
+      await recordSuccesses(
+        db,
+        ids.map((id) => ({ subscriptionId: id, at: at(ms) })),
+      );
+    };
+    for (let round = 1; round <= 5; round++) {
+      const each = [all, all.toReversed(), all.toSorted(), all.toSorted().toReversed()];
+      await Promise.all([
+        ...each.map((ids, n) => tell(ids, round * 10_000 + n * 2_000)),
+        ...all.map((id) => fail({ subscriptionId: id, count: 2, threshold: 1_000 })),
+      ]);
+    }
+    await tell(all, 99_000);
+    for (const id of all)
+      expect(await subscriptionRow(db, id)).toMatchObject({ consecutive_failures: 0, last_success_at: at(99_000) });
+  });
+
   test('a subscription that is gone is no fault', async () => {
     await recordSuccesses(database.db, [{ subscriptionId: randomUUID(), at: at(0) }]);
     await fail({ subscriptionId: randomUUID() });
@@ -129,6 +189,30 @@ describe('the breaker', () => {
       tripped_at: at(5),
       next_probe_at: at(5 * MINUTE),
       probe_delivery_id: null,
+    });
+  });
+
+  test.each([
+    [4, 'active'],
+    [5, 'tripped'],
+    [50, 'tripped'],
+  ] as const)('E10, E14: %i failures that are told of together leave it %s', async (count, state) => {
+    await fail({ count, at: at(7) });
+    expect(await row()).toMatchObject({
+      state,
+      consecutive_failures: count,
+      tripped_at: state === 'tripped' ? at(7) : null,
+      next_probe_at: state === 'tripped' ? at(5 * MINUTE) : null,
+    });
+  });
+
+  test('E10, E14: the failures of a batch that was on its way when it tripped leave stamp and probe alone', async () => {
+    await fail({ count: 5 });
+    await fail({ count: 7, at: at(1_000), nextProbeAt: at(77 * MINUTE), deliveryId: randomUUID() });
+    expect(await row()).toMatchObject({
+      consecutive_failures: 12,
+      tripped_at: at(0),
+      next_probe_at: at(5 * MINUTE),
     });
   });
 

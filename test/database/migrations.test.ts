@@ -231,3 +231,98 @@ describe('a database of the version before the GitLab webhooks', () => {
     expect((await addRepository(db, { path: installed.path })).hookId).not.toBe(installed.hookId);
   });
 });
+
+describe('a database of the version before the lanes', () => {
+  const EXPRESS_LANE = '20261129-express-lane';
+  const down = async () => {
+    while (!(await pendingMigrations(database.db)).includes(EXPRESS_LANE)) await migrateDown(database.db);
+  };
+  const rows = async (table: 'subscriptions' | 'deliveries') =>
+    (await sql`select * from ${sql.table(table)} order by id`.execute(database.db)).rows;
+
+  beforeEach(async () => {
+    await migrateUp(database.db);
+    await down();
+    await sql`truncate events, subscriptions cascade`.execute(database.db);
+  });
+
+  /** What that version wrote. @returns their ids, the deliveries' in the order of their states */
+  async function recordOld(states: string[]): Promise<{ subscription: string; deliveries: string[] }> {
+    const { db } = database;
+    const subscription = randomUUID();
+    await sql`
+      insert into subscriptions (id, name, url, patterns, headers_sealed, secret_sealed)
+      values (${subscription}, 'old', 'https://example.com', '{>}', '', '')
+    `.execute(db);
+    const deliveries: string[] = [];
+    for (const state of states) {
+      const [event, delivery] = [randomUUID(), randomUUID()];
+      await sql`insert into events (id, topic, payload) values (${event}, 'a', '1')`.execute(db);
+      await sql`
+        insert into deliveries (id, subscription_id, event_id, date_created, state, started_at, next_attempt_at)
+        select ${delivery}, ${subscription}, ${event}, now(), old.* from (values ${sql.raw(state)}) old
+      `.execute(db);
+      deliveries.push(delivery);
+    }
+    return { subscription, deliveries };
+  }
+
+  const WAITING = `('pending', null::timestamptz, null::timestamptz)`;
+  const ASLEEP = `('pending', now(), now() + interval '1 hour')`;
+  const OVER = `('delivered', now(), null::timestamptz)`;
+
+  test('E14: subscriptions go on in lane workflow, and whatever is pending with the workflow that it has', async () => {
+    const { db } = database;
+    const { subscription, deliveries } = await recordOld([WAITING, ASLEEP, OVER]);
+    const [waiting, asleep, over] = deliveries;
+    await migrateUp(db);
+    expect(await rows('subscriptions')).toMatchObject([{ id: subscription, lane: 'workflow' }]);
+    const carriers = await db.selectFrom('deliveries').select(['id', 'carrier']).execute();
+    expect(Object.fromEntries(carriers.map(({ id, carrier }) => [id, carrier]))).toEqual({
+      [waiting!]: waiting, // it may have one that was held back, and waits for a word
+      [asleep!]: asleep,
+      [over!]: null,
+    });
+    await db.updateTable('subscriptions').set({ lane: 'express' }).execute();
+    const express = { batches: 1, batchSize: 10, inFlight: 10, backlog: 1 };
+    const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 10, probeLeaseMs: 1_000, express };
+    const { admitted, batches } = await admitDeliveries(db, limits);
+    expect([admitted.map(({ id }) => id), batches]).toEqual([[waiting], []]);
+  });
+
+  test('E14: can be had again: what went by batch goes on there in workflows', async () => {
+    const { db } = database;
+    await recordOld([WAITING, ASLEEP, OVER]);
+    const before = [await rows('subscriptions'), await rows('deliveries')];
+    await migrateUp(db);
+    await db.updateTable('subscriptions').set({ lane: 'express' }).execute();
+    await db.updateTable('deliveries').set({ carrier: randomUUID() }).execute();
+    await down();
+    expect([await rows('subscriptions'), await rows('deliveries')]).toEqual(before);
+  });
+
+  test('E4, E14: a change of the lane is told like any other, there and back', async () => {
+    const { db } = database;
+    const version = async () =>
+      (await sql<{ version: string }>`select version from subscription_changes`.execute(db)).rows[0]!.version;
+    await recordOld([]);
+    await migrateUp(db);
+    const before = BigInt(await version());
+    await sql`update subscriptions set lane = 'auto'`.execute(db);
+    const told = await db.selectFrom('events').select('topic').execute();
+    expect(told.map(({ topic }) => topic)).toContain('system.webhook.subscriptions_changed');
+    await sql`update subscriptions set lane = 'auto', consecutive_failures = 1`.execute(db); // no change but of the books
+    expect((await db.selectFrom('events').select('topic').execute()).length).toBe(told.length);
+    expect(BigInt(await version())).toBe(before + 1n);
+    await down();
+    await sql`update subscriptions set url = 'https://example.com/else'`.execute(db); // its trigger is there, and knows no lane
+    expect((await sql`select from events`.execute(db)).rows.length).toBe(told.length + 1);
+  });
+
+  test.each(['fast', '', 'Express', null])('E14: there is no lane %j', async (lane) => {
+    const { db } = database;
+    await recordOld([]);
+    await migrateUp(db);
+    await expect(sql`update subscriptions set lane = ${lane}`.execute(db)).rejects.toThrow(/lane/);
+  });
+});
