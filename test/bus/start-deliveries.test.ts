@@ -1,12 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dispatchBatch } from '../../src/bus/dispatch-events.ts';
-import { reviveStrays, startDeliveries } from '../../src/bus/start-deliveries.ts';
+import { continueDeliveries, reviveStrays, startDeliveries } from '../../src/bus/start-deliveries.ts';
 import { SubscriptionsCache } from '../../src/bus/subscriptions-cache.ts';
 import { holdDelivery } from '../../src/database/admission.ts';
+import { endDelivery } from '../../src/database/deliveries.ts';
+import { deliveriesToContinue, recordFirstAttempts } from '../../src/database/first-attempts.ts';
+import { judgeAttempt } from '../../src/domain/delivery.ts';
+import { firstAttemptsWorkflowId } from '../../src/domain/first-attempts.ts';
+import type { Lane } from '../../src/domain/lane.ts';
 import { connectWorkers, type WorkerConnection } from '../../src/temporal/worker-connection.ts';
 import { DEAD_URL, type DeliveryHandle, handleOf, subscribe } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
-import { eventsOf } from '../support/history.ts';
+import { eventsOf, historyText } from '../support/history.ts';
 import { deliveryRow } from '../support/records.ts';
 import { recordingLogger } from '../support/recording-logger.ts';
 
@@ -32,15 +38,18 @@ const parts = () => ({
 });
 
 /** Deliveries that wait for a relay, to a subscription of their own. */
-async function waiting(count: number): Promise<{ subscriptionId: string; ids: string[] }> {
+async function waiting(
+  count: number,
+  lane: Lane = 'workflow',
+): Promise<{ subscriptionId: string; name: string; ids: string[] }> {
   const { forgeflow, database } = environment;
-  const { id: subscriptionId, name } = await subscribe(forgeflow, `${DEAD_URL}?token=secret`);
+  const { id: subscriptionId, name } = await subscribe(forgeflow, `${DEAD_URL}?token=secret`, { lane });
   for (let n = 0; n < count; n++) await forgeflow.publish({ topic: name, data: n });
   const cache = new SubscriptionsCache(log.logger);
   while ((await dispatchBatch(database.db, cache)) > 0);
   const ids = (await forgeflow.deliveries.list({ subscription: name, limit: 1_000 })).map(({ id }) => id);
   expect(ids.length).toBe(count);
-  return { subscriptionId, ids };
+  return { subscriptionId, name, ids };
 }
 
 const handle = (id: string): DeliveryHandle => handleOf(environment.forgeflow, id);
@@ -103,6 +112,187 @@ describe('starting', () => {
   });
 });
 
+/** The batch that a delivery went out with, and its workflow. */
+async function batchOf(id: string) {
+  const { carrier } = await deliveryRow(environment.database.db, id);
+  const workflow = environment.forgeflow.temporal.workflow.getHandle(firstAttemptsWorkflowId(carrier ?? ''));
+  return { id: carrier, workflow };
+}
+
+describe('the express lane', () => {
+  test('E14: deliveries go out together, in a workflow that says of whom they are and how many, and nothing secret', async () => {
+    const { subscriptionId, name, ids } = await waiting(3, 'express');
+    expect(await startAll()).toBe(3);
+    const { id: batchId, workflow } = await batchOf(ids[0]!);
+    for (const id of ids) {
+      expect(await batchOf(id)).toMatchObject({ id: batchId });
+      expect([await isThere(id), await startedAt(id)]).toEqual([false, expect.any(Date)]);
+    }
+    const { type, status, raw, typedSearchAttributes } = await workflow.describe();
+    expect([type, status.name]).toEqual(['deliverFirstAttempts', 'RUNNING']);
+    expect(raw.workflowExecutionInfo?.priority?.fairnessKey).toBe(subscriptionId);
+    const summary = JSON.parse(
+      Buffer.from(raw.executionConfig?.userMetadata?.summary?.data ?? []).toString(),
+    ) as string;
+    expect(summary).toBe(`3 deliveries → ${name}`);
+    expect(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])).toEqual([
+      ['forgeflowSubscriptions', [name]],
+    ]);
+    const text = await historyText(workflow);
+    for (const id of ids) expect(text).toContain(id);
+    expect(text).not.toContain('secret');
+    expect(text).not.toContain('127.0.0.1');
+  });
+
+  test('E14: one batch may have many subscriptions; they are named, as many as there is room for', async () => {
+    const { forgeflow, database } = environment;
+    const topic = `many${Date.now()}`;
+    const names = Array.from({ length: 30 }, (_, n) => `${'ü'.repeat(60)} ${10 + n}`);
+    for (const name of names)
+      await forgeflow.subscriptions.add({ name, url: DEAD_URL, patterns: [topic], lane: 'express' });
+    await forgeflow.publish({ topic, data: 1 });
+    const cache = new SubscriptionsCache(log.logger);
+    while ((await dispatchBatch(database.db, cache)) > 0);
+    expect(await startAll()).toBe(30);
+    const ids = (await forgeflow.deliveries.list({ topic })).map(({ id }) => id);
+    const batchIds = new Set(await Promise.all(ids.map(async (id) => (await batchOf(id)).id)));
+    expect(batchIds.size).toBe(1);
+    const { raw, typedSearchAttributes } = await (await batchOf(ids[0]!)).workflow.describe();
+    const summary = JSON.parse(
+      Buffer.from(raw.executionConfig?.userMetadata?.summary?.data ?? []).toString(),
+    ) as string;
+    expect(summary).toMatch(/^30 deliveries → .* and 29 more$/);
+    const indexed = typedSearchAttributes.getAll().flatMap(({ value }) => value as string[]);
+    expect(indexed.length).toBe(12); // 1,500 bytes of them
+    for (const name of indexed) expect(names).toContain(name);
+  });
+
+  test('E1, E14: by several relays at once, each delivery goes out with one batch', async () => {
+    const { ids } = await waiting(4, 'express');
+    const started = await Promise.all([startAll(), startAll(), startAll()]);
+    expect(started.reduce((a, b) => a + b)).toBe(4);
+    for (const id of ids) {
+      const { workflow } = await batchOf(id);
+      expect((await workflow.describe()).status.name).toBe('RUNNING');
+    }
+  });
+
+  test('E14: in lane auto they are started by the backlog that is given', async () => {
+    const [few, many] = [await waiting(2, 'auto'), await waiting(4, 'auto')];
+    const { started } = await startDeliveries({ ...parts(), expressBacklog: 3 });
+    expect(started).toBe(6);
+    for (const id of few.ids) expect([await isThere(id), (await batchOf(id)).id]).toEqual([true, id]);
+    for (const id of many.ids) expect([await isThere(id), (await batchOf(id)).id === id]).toEqual([false, false]);
+  });
+
+  test('E2, E14: batches that Temporal does not take wait again, and whoever asked hears of it', async () => {
+    const { ids } = await waiting(3, 'express');
+    const failing = temporal.client.withDeadline(Date.now() - 1_000, () => startDeliveries(parts()));
+    await expect(failing).rejects.toMatchObject({ name: 'ServiceError' });
+    for (const id of ids) expect(await startedAt(id)).toBeNull();
+    expect(await startAll()).toBe(3);
+    for (const id of ids) expect((await (await batchOf(id)).workflow.describe()).status.name).toBe('RUNNING');
+  });
+
+  test('E14: a delivery that was queued again goes by batch, while another’s workflow is woken', async () => {
+    const { ids } = await waiting(2);
+    await startAll();
+    const [held, again] = ids;
+    const { db } = environment.database;
+    await db.updateTable('subscriptions').set({ lane: 'express', last_success_at: new Date() }).execute();
+    await endDelivery(db, again!, 'failed', 'for a reason');
+    await environment.forgeflow.deliveries.redeliver(again!);
+    await holdDelivery(db, held!);
+    expect(await startAll()).toBe(2);
+    expect([await signalsOf(held!), (await batchOf(held!)).id]).toEqual([1, held]);
+    expect((await (await batchOf(again!)).workflow.describe()).type).toBe('deliverFirstAttempts');
+  });
+});
+
+describe('going on after a batch', () => {
+  /** Deliveries that a batch has attempted in vain. */
+  async function failed(count: number): Promise<{ ids: string[]; sentAt: Date }> {
+    const { ids } = await waiting(count, 'express');
+    await startAll();
+    const sentAt = new Date();
+    const outcome = { kind: 'connection_error', reason: 'connection refused', durationMs: 1 } as const;
+    const verdict = judgeAttempt(outcome, sentAt.getTime(), sentAt.getTime());
+    const attempts = ids.map((deliveryId) => ({ deliveryId, number: 1, sentAt, outcome, verdict }));
+    await recordFirstAttempts(environment.database.db, attempts);
+    return { ids, sentAt };
+  }
+
+  const isWaiting = async (id: string) =>
+    (await deliveriesToContinue(environment.database.db, 1_000)).some((one) => one.id === id);
+
+  test('E14 D2: each gets a workflow of its own, which knows what came of its first attempt, and is marked', async () => {
+    const { ids, sentAt } = await failed(3);
+    expect(await continueDeliveries(parts())).toBe(3);
+    for (const id of ids) {
+      const { type, typedSearchAttributes } = await handle(id).describe();
+      expect(type).toBe('deliverWebhook');
+      const shown = Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
+      expect(shown['forgeflowState']).toBe('pending');
+      const { next_attempt_at, carrier } = await deliveryRow(environment.database.db, id);
+      expect(carrier).toBe(id);
+      const [begun] = await eventsOf(handle(id));
+      const [input] = begun?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+      expect(JSON.parse(Buffer.from(input?.data ?? []).toString())).toEqual({
+        deliveryId: id,
+        attemptsMade: 1,
+        attempted: {
+          failureDetail: 'Connection error: connection refused',
+          lastAttemptAt: sentAt.toISOString(),
+          nextAttemptAt: next_attempt_at!.toISOString(),
+        },
+      });
+    }
+    expect(await continueDeliveries(parts())).toBe(0);
+  });
+
+  test('E2, E14: whoever dies before it has marked them leaves them to another, who changes nothing', async () => {
+    const { ids } = await failed(1);
+    const waits = (await deliveryRow(environment.database.db, ids[0]!)).carrier;
+    expect(await continueDeliveries(parts())).toBe(1);
+    const { runId } = await handle(ids[0]!).describe();
+    await environment.database.db
+      .updateTable('deliveries')
+      .set({ started_at: null, carrier: waits })
+      .where('id', '=', ids[0]!)
+      .execute();
+    expect(await continueDeliveries(parts())).toBe(1);
+    expect((await handle(ids[0]!).describe()).runId).toBe(runId);
+    expect([await signalsOf(ids[0]!), await isWaiting(ids[0]!)]).toEqual([0, false]);
+  });
+
+  test('E14: by several relays at once, each goes on once', async () => {
+    const { ids } = await failed(4);
+    await Promise.all([continueDeliveries(parts()), continueDeliveries(parts()), continueDeliveries(parts())]);
+    for (const id of ids)
+      expect([await isThere(id), await signalsOf(id), await isWaiting(id)]).toEqual([true, 0, false]);
+  });
+
+  test('E2, E14: those that Temporal does not take wait again, and whoever asked hears of it', async () => {
+    const { ids } = await failed(2);
+    const failing = temporal.client.withDeadline(Date.now() - 1_000, () => continueDeliveries(parts()));
+    await expect(failing).rejects.toMatchObject({ name: 'ServiceError' });
+    for (const id of ids) expect([await isWaiting(id), await startedAt(id)]).toEqual([true, null]);
+    expect(await continueDeliveries(parts())).toBe(2);
+  });
+
+  test('E14: one that is over by then gets none', async () => {
+    const { ids } = await failed(1);
+    await endDelivery(environment.database.db, ids[0]!, 'cancelled', 'by hand');
+    expect([await continueDeliveries(parts()), await isThere(ids[0]!)]).toEqual([0, false]);
+  });
+
+  test('E14: more than are told at once all go on', async () => {
+    const { ids } = await failed(70);
+    while ((await continueDeliveries(parts())) > 0);
+    for (const id of ids) expect(await isWaiting(id)).toBe(false);
+  });
+});
+
 describe('strays', () => {
   async function setStartedAt(id: string, ago: number): Promise<void> {
     await environment.database.db
@@ -140,5 +330,45 @@ describe('strays', () => {
     expect(await startedAt(ids[0]!)).toBeNull();
     await startAll();
     expect(await isThere(ids[0]!)).toBe(true);
+  });
+
+  test('E2, E14: those of a batch that nobody came to start wait again, and go out with another', async () => {
+    const { ids } = await waiting(2, 'express');
+    const { db } = environment.database;
+    const lost = randomUUID();
+    await db
+      .updateTable('deliveries')
+      .set({ started_at: new Date(Date.now() - 4 * MINUTE), carrier: lost })
+      .where('id', 'in', ids)
+      .execute();
+    await reviveStrays(parts());
+    for (const id of ids) expect(await startedAt(id)).toBeNull();
+    expect(await startAll()).toBe(2);
+    const batch = await batchOf(ids[0]!);
+    expect(batch.id).not.toBe(lost);
+    expect((await batch.workflow.describe()).status.name).toBe('RUNNING');
+  });
+
+  test('E2, E14: those of a batch that is under way are left alone', async () => {
+    const { ids } = await waiting(2, 'express');
+    await startAll();
+    const before = await batchOf(ids[0]!);
+    for (const id of ids) await setStartedAt(id, 4 * MINUTE);
+    await reviveStrays(parts());
+    for (const id of ids) {
+      expect((await batchOf(id)).id).toBe(before.id);
+      expect(Date.now() - (await startedAt(id))!.getTime()).toBeLessThan(MINUTE);
+    }
+  });
+
+  test('E2, E14: those of a batch whose workflow was ended by hand wait again', async () => {
+    const { ids } = await waiting(2, 'express');
+    await startAll();
+    await (await batchOf(ids[0]!)).workflow.terminate('for a test');
+    for (const id of ids) await setStartedAt(id, 4 * MINUTE);
+    await reviveStrays(parts());
+    for (const id of ids) expect(await startedAt(id)).toBeNull();
+    await startAll();
+    expect((await (await batchOf(ids[0]!)).workflow.describe()).status.name).toBe('RUNNING');
   });
 });
