@@ -1,18 +1,27 @@
 import type { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
+import type { Lane } from '../../src/domain/lane.ts';
 import type { Courier } from './courier.ts';
 import { PAYLOAD } from './http-job.ts';
 
+export interface ForgeflowCourierOptions {
+  forgeflow: ForgeflowClient;
+  /** What the lanes are called together; no two couriers have the same. */
+  name: string;
+  laneOf: (endpoint: number) => Lane;
+}
+
 /** One event, a subscription for each endpoint. */
-export function forgeflowCourier(forgeflow: ForgeflowClient): Courier {
+export function forgeflowCourier({ forgeflow, name, laneOf }: ForgeflowCourierOptions): Courier {
   let opened = 0;
   return {
-    name: 'forgeflow',
+    name: `forgeflow, ${name}`,
     async open(urls) {
-      const line = (opened += 1);
-      const topic = `bench.line${line}`;
-      const names = urls.map((_, endpoint) => `line-${line}-endpoint-${endpoint}`);
+      const line = `${name.replaceAll(' ', '-')}-${(opened += 1)}`;
+      const topic = `bench.${line}`;
+      const names = urls.map((_, endpoint) => `${line}-endpoint-${endpoint}`);
       for (const [endpoint, url] of urls.entries()) {
-        await forgeflow.subscriptions.add({ name: names[endpoint] ?? '', url, patterns: [topic] });
+        const lane = laneOf(endpoint);
+        await forgeflow.subscriptions.add({ name: names[endpoint] ?? '', url, patterns: [topic], lane });
       }
       return {
         async send(eventId) {

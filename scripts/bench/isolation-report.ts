@@ -6,6 +6,8 @@ import { median, percentile, ratios } from './statistics.ts';
 /** What a courier did in each round, four endpoints alone, and with a fifth that never answers. */
 export interface Trial {
   courier: Courier;
+  /** What the ratios of its healthy endpoints are called: over all, and until the breaker of the hanging one tripped. */
+  ratios: { whole: string; untilTripped?: string };
   load: Omit<Load, 'endpoints'>;
   alone: Phase[];
   withHanging: Phase[];
@@ -17,19 +19,24 @@ interface Conditions {
   timeoutMs: number;
 }
 
-/** What the trials show: forgeflow's first, then its peer's. */
 export function isolationReport(trials: Trial[], conditions: Conditions): Report {
-  const [ours, peers] = trials.map(compare);
   return {
     bench: 'isolation',
     rows: trials.flatMap(rowsOf),
-    ratios: {
-      healthyP99: median(ours?.whole ?? []),
-      healthyP99UntilTripped: median(ours?.untilTripped ?? []),
-      graphileWorkerHealthyP99: median(peers?.whole ?? []),
-    },
+    ratios: Object.fromEntries(trials.flatMap(ratiosOf)),
     notes: notes(trials, conditions),
   };
+}
+
+function ratiosOf(trial: Trial): [string, number][] {
+  const { whole, untilTripped } = compare(trial);
+  const names = trial.ratios;
+  return [
+    [names.whole, median(whole)],
+    ...(names.untilTripped === undefined
+      ? []
+      : [[names.untilTripped, median(untilTripped)] satisfies [string, number]]),
+  ];
 }
 
 const latencies = ({ samples }: Phase): number[] => samples.map(({ latencyMs }) => latencyMs);
@@ -86,16 +93,15 @@ function rowsOf(trial: Trial): Row[] {
 }
 
 function notes(trials: Trial[], { concurrency, timeoutMs }: Conditions): string[] {
-  const [ours, peers] = trials.map(({ load, alone }) => ({
-    seconds: load.forMs / 1_000,
-    samples: alone[0]?.samples.length ?? 0,
-    perSecond: 1_000 / load.everyMs,
-    patience: load.patienceMs / 1_000,
-  }));
+  const { everyMs = NaN, patienceMs = NaN } = trials[0]?.load ?? {};
+  const sizes = trials.map(
+    ({ courier, load, alone }) => `${courier.name} ${load.forMs / 1_000} s (${alone[0]?.samples.length ?? 0} requests)`,
+  );
   return [
-    `a round: four healthy endpoints alone, and beside one that takes requests and never answers, in turns, ${ours?.seconds ?? 0} s each (graphile-worker ${peers?.seconds ?? 0} s); ratios are medians of the rounds' own`,
-    `${ours?.perSecond ?? 0} events/s, each to every endpoint, so ${ours?.samples ?? 0} requests to healthy ones a phase (graphile-worker ${peers?.samples ?? 0})`,
-    `latency: from before publishing (or adding the job) to the arrival of its request, whole; what has not come ${ours?.patience ?? 0} s after the end counts with the time until then`,
+    'a round: four healthy endpoints alone, and beside one that takes requests and never answers, in turns; ratios are medians of the rounds’ own',
+    `${1_000 / everyMs} events/s, each to every endpoint; a phase, and its requests to healthy ones: ${sizes.join(', ')}`,
+    'lanes mixed (not in a quick run): the hanging endpoint and every second of the others are in the express lane, the rest in the workflow lane',
+    `latency: from before publishing (or adding the job) to the arrival of its request, whole; what has not come ${patienceMs / 1_000} s after the end counts with the time until then`,
     `${concurrency} requests in flight, ${timeoutMs / 1_000} s timeout, new subscriptions (a new schema of graphile-worker) each phase, all else as it comes`,
     'the receivers have a process of their own; forgeflow’s worker and graphile-worker share one with whoever publishes',
   ];

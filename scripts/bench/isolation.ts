@@ -1,5 +1,6 @@
 import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { createSender } from '../../src/egress/send.ts';
+import type { Lane } from '../../src/domain/lane.ts';
 import { createLogger } from '../../src/logging.ts';
 import { TASK_QUEUES } from '../../src/temporal/task-queues.ts';
 import { startWorkerProcess } from '../../src/worker.ts';
@@ -17,20 +18,29 @@ import { setStage, startTemporal } from './stage.ts';
 const HEALTHY = 4;
 /** Requests in flight at once, of forgeflow and of its peer. */
 const EGRESS_CONCURRENCY = 10;
-const TIMEOUT_MS = 10_000;
+const timeoutFor = (quick: boolean): number => (quick ? 5_000 : 10_000); // after each phase, what hangs is waited for
 
 export async function benchIsolation({ quick }: BenchOptions): Promise<Report> {
   return withCleanup(async (cleanup, signal) => {
-    const { receivers, forgeflow, graphileWorker } = await prepare(cleanup);
-    const load = { healthy: HEALTHY, everyMs: 250, forMs: quick ? 9_000 : 30_000, patienceMs: quick ? 2_000 : 5_000 };
-    const trial = (courier: Courier, forMs: number): Trial => ({
+    const timeoutMs = timeoutFor(quick);
+    const { receivers, workflow, express, mixed, graphileWorker } = await prepare(timeoutMs, cleanup);
+    const load = { healthy: HEALTHY, everyMs: 250, forMs: quick ? 5_000 : 30_000, patienceMs: quick ? 2_000 : 5_000 };
+    const trial = (courier: Courier, share: number, ratios: Trial['ratios']): Trial => ({
       courier,
-      load: { ...load, forMs },
+      ratios,
+      load: { ...load, forMs: load.forMs * share },
       alone: [],
       withHanging: [],
     });
-    // The peer shows within seconds what it does; and each of its phases leaves the more behind the longer it is.
-    const trials = [trial(forgeflow, load.forMs), trial(graphileWorker, load.forMs / 3)];
+    const trials = [
+      trial(workflow, 1, { whole: 'healthyP99', untilTripped: 'healthyP99UntilTripped' }),
+      trial(express, 1, { whole: 'expressHealthyP99', untilTripped: 'expressHealthyP99UntilTripped' }),
+      // A quick run has no time for it; in the other it is over before the breaker trips.
+      ...(quick ? [] : [trial(mixed, 0.5, { whole: 'mixedHealthyP99' })]),
+      // The peer shows within seconds what it does, once the hanging one has all its places; and each of its phases leaves the
+      // more behind the longer it is.
+      trial(graphileWorker, quick ? 0.7 : 1 / 3, { whole: 'graphileWorkerHealthyP99' }),
+    ];
     const rounds = quick ? 1 : 5;
     say('warming up');
     const stage = { receivers, signal };
@@ -47,24 +57,29 @@ export async function benchIsolation({ quick }: BenchOptions): Promise<Report> {
         for (const half of round % 2 === 1 ? halves : halves.toReversed()) await half();
       }
     }
-    return isolationReport(trials, { concurrency: EGRESS_CONCURRENCY, timeoutMs: TIMEOUT_MS });
+    return isolationReport(trials, { concurrency: EGRESS_CONCURRENCY, timeoutMs });
   });
 }
 
-async function prepare(cleanup: Cleanup) {
+/** The last endpoint, which hangs, shares the express lane with every second of the others. */
+const mixedLane = (endpoint: number): Lane => ((HEALTHY - endpoint) % 2 === 0 ? 'express' : 'workflow');
+
+async function prepare(timeoutMs: number, cleanup: Cleanup) {
   say('starting Postgres, Temporal, receivers and a worker');
   const answering = Array.from({ length: HEALTHY }, () => 'answers' as const);
   const { home, databaseUrl, receivers } = await setStage(cleanup, [...answering, 'hangs']);
   const { address } = await startTemporal({ home, say }, cleanup);
-  const settings = { EGRESS_CONCURRENCY: String(EGRESS_CONCURRENCY), DELIVERY_TIMEOUT_MS: String(TIMEOUT_MS) };
+  const settings = { EGRESS_CONCURRENCY: String(EGRESS_CONCURRENCY), DELIVERY_TIMEOUT_MS: String(timeoutMs) };
   const { config, forgeflow } = await openProduct({ home, databaseUrl, temporalAddress: address, settings }, cleanup);
   const logger = createLogger('error');
   await cleanup.start(() => startWorkerProcess({ config, queues: TASK_QUEUES, logger, graceMs: 500 }));
-  const sender = createSender({ guard: createAddressGuard(['127.0.0.0/8']), timeoutMs: TIMEOUT_MS });
+  const sender = createSender({ guard: createAddressGuard(['127.0.0.0/8']), timeoutMs });
   cleanup.add(() => sender.close());
   return {
     receivers,
-    forgeflow: forgeflowCourier(forgeflow),
+    workflow: forgeflowCourier({ forgeflow, name: 'workflow lane', laneOf: () => 'workflow' }),
+    express: forgeflowCourier({ forgeflow, name: 'express lane', laneOf: () => 'express' }),
+    mixed: forgeflowCourier({ forgeflow, name: 'lanes mixed', laneOf: mixedLane }),
     graphileWorker: graphileWorkerCourier({ databaseUrl, sender, concurrency: EGRESS_CONCURRENCY }),
   };
 }
