@@ -3,11 +3,14 @@ import { DefaultLogger, type Logger } from '@temporalio/worker';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type AttemptResult, createDeliveryAttempts } from '../../activities/delivery-attempts.ts';
+import { keepBooksOfMany, type MadeAttempt } from '../../activities/subscription-books.ts';
 import { listAttempts } from '../../src/database/attempts.ts';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { insertEventFor } from '../../src/database/events.ts';
 import { endDelivery } from '../../src/database/deliveries.ts';
 import { disableSubscription } from '../../src/database/subscriptions.ts';
+import { judgeAttempt } from '../../src/domain/delivery.ts';
+import type { Outcome } from '../../src/domain/outcome.ts';
 import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { EgressGate } from '../../src/egress/gate.ts';
 import { createSender, type Sender } from '../../src/egress/send.ts';
@@ -143,6 +146,90 @@ describe('books', () => {
       await receiver.close();
     },
   );
+});
+
+describe('books of many attempts', () => {
+  /** One that was over at that second. */
+  function made(subscriptionId: string, statusCode: number, second: number): MadeAttempt {
+    const sentAt = new Date(Date.UTC(2026, 0, 1) + second * 1_000);
+    const rest = { headers: {}, body: Buffer.alloc(0), truncated: false, durationMs: 0 };
+    const outcome: Outcome = { kind: 'response', statusCode, ...rest };
+    const verdict = judgeAttempt(outcome, sentAt.getTime(), sentAt.getTime());
+    return { deliveryId: crypto.randomUUID(), before: { subscriptionId, trippedAt: null }, sentAt, outcome, verdict };
+  }
+
+  const keep = (attempts: MadeAttempt[], logger = quiet) =>
+    new MockActivityEnvironment({}, { logger }).run(() => keepBooksOfMany(db, attempts, 5));
+
+  const subscription = async () => (await insertPendingDelivery(db, 'https://example.com')).subscriptionId;
+
+  test.each([
+    ['no failure', [200, 200], 0, null, 'active'],
+    ['failures alone', [500, 502, 503], 3, 'Bad HTTP response: 503', 'active'],
+    ['a success after failures', [500, 500, 500, 500, 500, 500, 204], 0, null, 'active'],
+    ['failures after a success', [500, 500, 500, 500, 204, 500, 503], 2, 'Bad HTTP response: 503', 'active'],
+    ['as many as trip it', [204, 500, 500, 500, 500, 502], 5, 'Bad HTTP response: 502', 'tripped'],
+    ['two failures around a success', [500, 204, 500], 1, 'Bad HTTP response: 500', 'active'],
+  ])('E6, E14: %s', async (_what, codes, failures, lastError, state) => {
+    const id = await subscription();
+    await keep(codes.map((code, second) => made(id, code, second)));
+    expect(await subscriptionRow(db, id)).toMatchObject({
+      consecutive_failures: failures,
+      last_error: lastError,
+      state,
+    });
+  });
+
+  test('E6, E14: any sequence, cut into batches anyhow, comes to what it comes to one by one', async () => {
+    const codes = [500, 204, 500, 500, 204, 204, 502, 503, 500];
+    const parted = [codes.length, 1, 2, 4].map(async (size) => {
+      const id = await subscription();
+      const attempts = codes.map((code, second) => made(id, code, second * 2));
+      for (let at = 0; at < attempts.length; at += size) await keep(attempts.slice(at, at + size));
+      const { consecutive_failures, last_error, last_failure_at, last_success_at, state } = await subscriptionRow(
+        db,
+        id,
+      );
+      return { consecutive_failures, last_error, last_failure_at, last_success_at, state };
+    });
+    const [whole, ...parts] = await Promise.all(parted);
+    expect(whole).toMatchObject({ consecutive_failures: 3, last_error: 'Bad HTTP response: 500', state: 'active' });
+    for (const part of parts) expect(part).toEqual(whole);
+  });
+
+  test('E6, E12, E14: those of several subscriptions are each its own', async () => {
+    const [good, bad, mixed] = [await subscription(), await subscription(), await subscription()];
+    const attempts = [0, 1, 2, 3, 4, 5].flatMap((second) => [
+      made(bad, 500, second),
+      made(good, 200, second),
+      made(mixed, second % 2 === 0 ? 500 : 200, second),
+    ]);
+    await keep(attempts);
+    expect(await subscriptionRow(db, good)).toMatchObject({ consecutive_failures: 0, state: 'active' });
+    expect(await subscriptionRow(db, bad)).toMatchObject({ consecutive_failures: 6, state: 'tripped' });
+    expect(await subscriptionRow(db, mixed)).toMatchObject({ consecutive_failures: 0, state: 'active' });
+  });
+
+  test('E6, E7, E14: a fault in those of one is logged and keeps nothing from the others', async () => {
+    const [one, other] = [await subscription(), await subscription()];
+    const { logger, messages } = recordingLogger();
+    await sql`
+      create function books_are_closed() returns trigger language plpgsql as $$
+      begin raise exception 'no books are kept today'; end $$
+    `.execute(db);
+    await sql`
+      create trigger books_are_closed before update on subscriptions
+      for each row when (old.id = ${sql.lit(one)}) execute function books_are_closed()
+    `.execute(db);
+    try {
+      await keep([made(one, 500, 0), made(other, 500, 1)], logger);
+    } finally {
+      await sql`drop function books_are_closed cascade`.execute(db);
+    }
+    expect(messages('WARN', 'ERROR')).toEqual(['bookkeeping of a subscription failed']);
+    expect(await subscriptionRow(db, one)).toMatchObject({ consecutive_failures: 0 });
+    expect(await subscriptionRow(db, other)).toMatchObject({ consecutive_failures: 1 });
+  });
 });
 
 describe('the breaker', () => {
