@@ -47,6 +47,7 @@ describe('settings', () => {
       secretsKey: undefined,
       egressConcurrency: 10,
       egressConcurrencyPerSubscription: 3,
+      expressBacklog: 100,
       breakerFailures: 5,
       deliveryTimeoutMs: 10_000,
       deliveryRetentionDays: 30,
@@ -94,6 +95,7 @@ describe('settings', () => {
       SECRETS_KEY: KEY,
       EGRESS_CONCURRENCY: '25',
       EGRESS_CONCURRENCY_PER_SUBSCRIPTION: '20',
+      EXPRESS_BACKLOG: '0',
       BREAKER_FAILURES: '9',
       DELIVERY_TIMEOUT_MS: '500',
       DELIVERY_RETENTION_DAYS: '0.25',
@@ -140,6 +142,7 @@ describe('settings', () => {
       secretsKey: KEY,
       egressConcurrency: 25,
       egressConcurrencyPerSubscription: 20,
+      expressBacklog: 0,
       breakerFailures: 9,
       deliveryTimeoutMs: 500,
       deliveryRetentionDays: 0.25,
@@ -177,7 +180,7 @@ describe('settings', () => {
       'CONCURRENCY',
       'INSTALL_CRON',
     ];
-    newer.push('INGRESS_URL', 'DELIVERY_RETENTION_DAYS', ...gitlab.map((name) => `GITLAB_${name}`));
+    newer.push('INGRESS_URL', 'EXPRESS_BACKLOG', 'DELIVERY_RETENTION_DAYS', ...gitlab.map((name) => `GITLAB_${name}`));
     expect(load(Object.fromEntries([...names, ...git, ...more, ...newer].map((name) => [name, ''])))).toEqual(load());
   });
 
@@ -217,6 +220,10 @@ describe('settings', () => {
     ['INGRESS_PORT', ['0', '65536', 'nine', '1.5'], /it is not a port/],
     ['INGRESS_TOKEN', ['x', 'pa55word'], /it has fewer than 16 characters \(make one: openssl rand -hex 32\)/],
     ['INGRESS_TOKEN', ['pa55word with spaces', 'pa55word\u00fcber-alles'], /it has a character that is not printable/],
+    ['EXPRESS_BACKLOG', ['many', 'NaN'], /it is not a number/],
+    ['EXPRESS_BACKLOG', ['0.5'], /it is not a whole number/],
+    ['EXPRESS_BACKLOG', ['-1'], /it is below 0/],
+    ['EXPRESS_BACKLOG', ['1000001'], /it is above 1000000/],
     ['BREAKER_FAILURES', ['0'], /it is below 1/],
     ['BREAKER_FAILURES', ['1001'], /it is above 1000/],
     ['EGRESS_CONCURRENCY_PER_SUBSCRIPTION', ['half'], /it is not a number/],
