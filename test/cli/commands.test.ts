@@ -50,8 +50,14 @@ const add = (name: string, path: string, ...more: string[]) =>
 describe('JSON shapes', () => {
   test('subscriptions: add, list, show, update, test, pause, enable, rotate-secret, delete', async () => {
     const added = await add('ci', '/hook', '--header', 'Authorization: Bearer token-of-ci');
-    expect(Object.keys(added).sort()).toEqual(['id', 'name', 'patterns', 'secret', 'state', 'url']);
-    expect(added).toMatchObject({ name: 'ci', url: `${url}/hook`, patterns: ['ci.>'], state: 'active' });
+    expect(Object.keys(added).sort()).toEqual(['id', 'lane', 'name', 'patterns', 'secret', 'state', 'url']);
+    expect(added).toMatchObject({
+      name: 'ci',
+      url: `${url}/hook`,
+      patterns: ['ci.>'],
+      lane: 'workflow',
+      state: 'active',
+    });
     expect(added.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
 
     const shown = await forgeflowJson<Subscription>(['subscriptions', 'show', 'ci'], env);
@@ -60,6 +66,7 @@ describe('JSON shapes', () => {
       name: 'ci',
       url: `${url}/hook`,
       patterns: ['ci.>'],
+      lane: 'workflow',
       state: 'active',
       consecutiveFailures: 0,
       lastSuccessAt: null,
@@ -85,6 +92,49 @@ describe('JSON shapes', () => {
     expect(rotated.secret).not.toBe(added.secret);
     expect(await forgeflowJson(['subscriptions', 'delete', 'ci'], env)).toEqual({ name: 'ci', deleted: true });
     expect((await forgeflow(['subscriptions', 'show', 'ci'], env)).exitCode).toBe(3);
+  });
+
+  test('E14: subscriptions take a lane and change it; what they say of it, as JSON and in words', async () => {
+    const added = await add('lanes', '/hook', '--lane', 'express');
+    expect(added.lane).toBe('express');
+    expect((await forgeflow(['subscriptions', 'show', 'lanes'], env)).stdout).toMatch(/^lane +express$/m);
+    const list = await forgeflow(['subscriptions', 'list'], env);
+    expect(list.stdout).toMatch(/^NAME +STATE +LANE +PATTERNS +URL/m);
+    expect(list.stdout).toMatch(/^lanes +active +express +lanes\.> /m);
+
+    const changed = ['subscriptions', 'update', 'lanes', '--lane'];
+    expect(await forgeflowJson([...changed, 'auto'], env)).toMatchObject({ lane: 'auto', patterns: ['lanes.>'] });
+    expect((await forgeflow([...changed, 'workflow'], env)).stdout).toMatch(/^lane +workflow$/m);
+    const bad = await forgeflow([...changed, 'fast'], env);
+    expect(bad).toMatchObject({
+      exitCode: 2,
+      stdout: '',
+      stderr: 'error: lane: "fast" is not one of workflow, express, auto',
+    });
+    const nothing = await forgeflow(['subscriptions', 'update', 'lanes'], env);
+    expect(nothing).toMatchObject({
+      exitCode: 2,
+      stderr: 'error: nothing to change: give a url, patterns, headers or a lane',
+    });
+    expect(await forgeflowJson(['subscriptions', 'show', 'lanes'], env)).toMatchObject({ lane: 'workflow' });
+    const help = await forgeflow(['subscriptions', 'add', '--help'], env);
+    for (const lane of ['workflow:', 'express:', 'auto:']) expect(help.stdout).toContain(lane);
+  });
+
+  test('E14 D4: a delivery of the express lane is listed and shown like any other', async () => {
+    await add('single', '/hook');
+    await add('batch', '/hook', '--lane', 'express');
+    for (const topic of ['single.a', 'batch.a']) await forgeflowJson(['publish', topic, '--data', '{"n":1}'], env);
+    const shown: string[] = [];
+    for (const name of ['single', 'batch']) {
+      const list = ['deliveries', 'list', '--subscription', name, '--state', 'delivered'];
+      await expect.poll(() => forgeflowJson<Delivery[]>(list, env), { timeout: 15_000 }).toHaveLength(1);
+      const [delivery] = await forgeflowJson<Delivery[]>(list, env);
+      const { stdout } = await forgeflow(['deliveries', 'show', delivery!.id], env);
+      shown.push(stdout.replaceAll(delivery!.id, '<id>').replaceAll(delivery!.eventId, '<event>'));
+    }
+    const words = shown.map((text) => text.replaceAll('batch', 'single').replaceAll(/\d+/g, 'n'));
+    expect(words[1]).toBe(words[0]);
   });
 
   test('publish from an argument, a file and stdin; deliveries list and show (D4, D13)', async () => {
@@ -215,6 +265,12 @@ describe('bad input gets one sentence that names the field, and leaves no trace'
       2,
       /^error: pattern: /,
     ],
+    [
+      'an unknown lane',
+      ['subscriptions', 'add', ...target, '--url', 'http://a.example/', '--lane', 'fast'],
+      2,
+      /^error: lane: "fast" is not one of workflow, express, auto$/,
+    ],
     ['no JSON', ['publish', 'a', '--data', '{oops'], 2, /^error: data: it is not JSON/],
     ['no file', ['publish', 'a', '--data', '@/nowhere'], 2, /^error: data: the file "\/nowhere" cannot be read/],
     ['no UUID', ['publish', 'a', '--data', '1', '--id', 'x'], 2, /^error: id: "x" is not a UUID/],
@@ -266,7 +322,7 @@ test('tables for people align, and times are relative and absolute', async () =>
   await add('table', '/hook');
   const { stdout } = await forgeflow(['subscriptions', 'list'], env);
   const [head = '', ...rows] = stdout.split('\n');
-  expect(head).toMatch(/^NAME +STATE +PATTERNS +URL/);
+  expect(head).toMatch(/^NAME +STATE +LANE +PATTERNS +URL/);
   for (const row of rows) expect(row.slice(head.indexOf('STATE')).startsWith('active')).toBe(true);
 });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NewSubscriptionInput } from '../../src/index.ts';
+import { type Lane, LANES } from '../../src/domain/lane.ts';
 import { DEAD_URL, deliverTo, sleepingDelivery, subscribe, untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { startReceiver, verify } from '../support/receiver.ts';
@@ -22,6 +23,7 @@ describe('a subscription', () => {
       name,
       url: DEAD_URL,
       patterns: [name],
+      lane: 'workflow',
       state: 'active',
       consecutiveFailures: 0,
       lastSuccessAt: null,
@@ -50,6 +52,21 @@ describe('a subscription', () => {
     expect(request!.headers).toMatchObject({ 'x-b': 'new' });
     expect(request!.headers).not.toHaveProperty('x-a');
     await receiver.close();
+  });
+
+  test.each(LANES)('E14: is made in lane %s, shows it, and changes it whenever it likes', async (lane) => {
+    const { subscriptions } = environment.forgeflow;
+    const { name, url, patterns, ...added } = await subscribe(environment.forgeflow, DEAD_URL, { lane });
+    expect(added.lane).toBe(lane);
+    expect(await subscriptions.show(name)).toMatchObject({ lane });
+    expect((await subscriptions.list()).find((one) => one.name === name)).toMatchObject({ lane });
+    for (const next of LANES) {
+      expect(await subscriptions.update(name, { lane: next })).toMatchObject({ lane: next, url, patterns });
+      expect(await subscriptions.show(name)).toMatchObject({ lane: next });
+    }
+    expect(await subscriptions.update(name, { patterns: ['else'] })).toMatchObject({ lane: LANES.at(-1) });
+    for (const method of ['pause', 'enable', 'rotateSecret'] as const)
+      expect(await subscriptions[method](name)).toMatchObject({ lane: LANES.at(-1) });
   });
 
   test('D7 is pinged whatever its patterns are', async () => {
@@ -123,6 +140,8 @@ describe('bad input', () => {
     ['a bad pattern', { patterns: ['a', 'b.>.c'] }, /^pattern: .*b\.>\.c/],
     ['a header of ours', { headers: { 'Webhook-Id': 'x' } }, /^header: "Webhook-Id"/],
     ['a header with a line break', { headers: { 'x-a': 'my-token\r\nx-b: c' } }, /^header: /],
+    ['an unknown lane', { lane: 'fast' as Lane }, /^lane: "fast" is not one of workflow, express, auto$/],
+    ['an empty lane', { lane: '' as Lane }, /^lane: "" is not one of workflow, express, auto$/],
     ['no name', { name: '' }, /^name: /],
     ['a name with a quote', { name: "o'clock" }, /^name: /],
     ['a name that is too long', { name: 'x'.repeat(65) }, /^name: /],
@@ -160,7 +179,7 @@ describe('bad input', () => {
     expect((await subscriptions.list()).filter((one) => one.name === name).length).toBe(1);
   });
 
-  test.each([{}, { url: undefined, patterns: undefined, headers: undefined }])(
+  test.each([{}, { url: undefined, patterns: undefined, headers: undefined, lane: undefined }])(
     'E11: an empty change, %j, is refused, and not passed over in silence',
     async (change) => {
       const { forgeflow, database } = environment;
@@ -169,7 +188,7 @@ describe('bad input', () => {
       await expect(forgeflow.subscriptions.update(name, change)).rejects.toMatchObject({
         name: 'Refusal',
         kind: 'invalid',
-        message: 'nothing to change: give a url, patterns or headers',
+        message: 'nothing to change: give a url, patterns, headers or a lane',
       });
       expect(await database.db.selectFrom('subscriptions').selectAll().where('name', '=', name).execute()).toEqual(
         before,
@@ -192,7 +211,8 @@ describe('bad input', () => {
     const { subscriptions } = environment.forgeflow;
     const { name } = await subscribe(environment.forgeflow, DEAD_URL);
     const before = await subscriptions.show(name);
-    for (const change of [{ url: 'http://10.0.0.1/' }, { patterns: [] }, { headers: { host: 'x' } }]) {
+    const bad = [{ url: 'http://10.0.0.1/' }, { patterns: [] }, { headers: { host: 'x' } }, { lane: 'fast' as Lane }];
+    for (const change of bad) {
       await expect(subscriptions.update(name, { patterns: ['new'], ...change })).rejects.toMatchObject({
         kind: 'invalid',
       });
