@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Subscription } from '../../src/index.ts';
+import { subscriptionsKey } from '../../workflows/search-attributes.ts';
 import { untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { eventually } from '../support/eventually.ts';
@@ -52,7 +53,9 @@ describe('a batch with a receiver that hangs', () => {
     const hung = all.filter(({ subscription }) => subscription === dead);
     expect(hung.length).toBe(4);
     await expect
-      .poll(async () => (await batchesTo(forgeflow, dead.name)).map(({ searchAttributes }) => searchAttributes))
+      .poll(async () =>
+        (await batchesTo(forgeflow, dead.name)).map((batch) => batch.typedSearchAttributes.get(subscriptionsKey)),
+      )
       .toEqual([
         { forgeflowSubscriptions: expect.arrayContaining([one, two, dead].map(({ name }) => name)) as string[] },
       ]);
