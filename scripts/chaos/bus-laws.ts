@@ -13,6 +13,8 @@ export interface Evidence {
   /** Workflows of deliveries, at the end. */
   workflows: { running: number; failed: number };
   orderlyEnds: OrderlyEnd[];
+  /** How often a worker's attempts were taken from it: it was killed, or silent since Temporal was away. */
+  interruptions: number;
   /** Workers that ended and were not asked to. */
   crashes: string[];
   graceMs: number;
@@ -23,6 +25,7 @@ export function judge(evidence: Evidence): Law[] {
   return [
     ...lawsOfArrivals(evidence),
     ...lawsOfRecords(evidence),
+    lawOfRepeats(evidence),
     lawOfWorkflows(evidence),
     lawOfCrashes(evidence),
     lawOfOrderlyEnds(evidence),
@@ -73,6 +76,19 @@ function lawsOfRecords({ events, arrivals, deliveries }: Evidence): Law[] {
     law('its attempts are written down, each once', unrecorded.map(idOf), `${attemptsOf(deliveries)} attempts`),
     law('a delivery has one webhook-id in all its requests', otherIds.map(idOf), `${arrivals.requests} requests`),
   ];
+}
+
+/** What a worker has in flight by default is 10 requests; and what came of others has not been written down yet. */
+const MOST_REPEATED = 30;
+
+function lawOfRepeats({ arrivals, interruptions }: Evidence): Law {
+  const repeated = arrivals.requests - arrivals.count;
+  const most = MOST_REPEATED * interruptions;
+  return law(
+    'only what was in flight or not written down was sent again',
+    repeated > most ? [`${repeated} requests came again, of ${most} at most`] : [],
+    `${repeated} requests came again, after ${interruptions} interruptions`,
+  );
 }
 
 export function attemptsOf(deliveries: RecordedDelivery[]): number {

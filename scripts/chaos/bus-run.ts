@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cleanup } from '../bench/cleanup.ts';
 import type { Evidence } from './bus-laws.ts';
-import { type BusPlan, isPublished, SUBSCRIPTIONS } from './bus-plan.ts';
+import { type BusPlan, isPublished, SUBSCRIPTIONS, WORKERS } from './bus-plan.ts';
 import type { BusStage } from './bus-stage.ts';
 import { carryOut, type FaultsDone } from './faults.ts';
 import { showProgress } from './progress.ts';
@@ -110,6 +110,7 @@ export async function playBus(
       deliveries: await records.deliveries(),
       workflows: { running: await workflowsIn('Running'), failed: await workflowsIn('Failed') },
       orderlyEnds: crew.orderlyEnds,
+      interruptions: crew.kills + WORKERS * faults.temporalRestarts,
       crashes: crew.crashes,
       graceMs: GRACE_MS,
     },
