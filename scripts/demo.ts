@@ -4,6 +4,7 @@ import { untilAskedToStop } from '../src/cli/signals.ts';
 import { formatDelay } from '../src/domain/retry-policy.ts';
 import { tripBreaker } from './demo/acts/breaker.ts';
 import { comeBack } from './demo/acts/comeback.ts';
+import { goExpress } from './demo/acts/express.ts';
 import { tryInnerNetwork } from './demo/acts/inner-network.ts';
 import { followRepository } from './demo/acts/follow-repository.ts';
 import { installWebhooks } from './demo/acts/install-webhooks.ts';
@@ -67,6 +68,7 @@ async function show(on: Stage): Promise<'through'> {
   await push(on, cast);
   await followRepository(on);
   await processPush(on);
+  await goExpress(on);
   const failedId = await liveOneDay(on);
   await tripBreaker(on, cast);
   await comeBack(on, cast, failedId);

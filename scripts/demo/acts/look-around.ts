@@ -4,6 +4,7 @@ import { formatDelay } from '../../../src/domain/retry-policy.ts';
 import { INSTALL_SCHEDULE } from '../../../src/temporal/schedules.ts';
 import { list, say, score } from '../console.ts';
 import type { Stage } from '../stage.ts';
+import { EXPRESS_BATCHES } from './express.ts';
 
 /** @param failedId the delivery to dead that failed for good at first */
 export function lookAround({ startedAt, webUi }: Stage, failedId: string): void {
@@ -16,6 +17,7 @@ export function lookAround({ startedAt, webUi }: Stage, failedId: string): void 
     ['runs of the installer', found('WorkflowType="installGitLabWebhooks"')],
     ['the one ended early', found('forgeflowState="rate_limited"')],
     ['its schedule', webUi(`/schedules/${INSTALL_SCHEDULE}`)],
+    ['batches of the express lane', found(EXPRESS_BATCHES)],
     ['all deliveries', found('WorkflowType="deliverWebhook"')],
     ['those to one receiver', found('forgeflowSubscription="flaky"')],
     ['the 24 h of dead', webUi(`/workflows/${encodeURIComponent(deliveryWorkflowId(failedId))}`)],
