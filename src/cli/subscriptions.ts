@@ -30,7 +30,7 @@ export function addSubscriptionCommands(program: Command): void {
     )
     .option('--secret <secret>', 'whsec_ and the base64 of 24 to 64 bytes; made up when left out')
     .option('--header <header>', "a header its requests carry, 'Name: value' (repeatable)", collect)
-    .option('--lane <lane>', LANE_HELP)
+    .option('--lane <lane>', `${LANE_HELP}; workflow when left out`)
     .action(async (options: Required<Pick<Details, 'url' | 'pattern'>> & Details & { name: string }) => {
       const { name, url, pattern, secret, header, lane } = options;
       const input = { name, url, patterns: pattern, secret, headers: headersOf(header), lane };
