@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type AddressInfo, createServer } from 'node:net';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { sql } from 'kysely';
@@ -9,6 +10,8 @@ import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { insertEventFor } from '../../src/database/events.ts';
 import { judgeAttempt } from '../../src/domain/delivery.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
+import { createAddressGuard } from '../../src/egress/address-guard.ts';
+import { createSender } from '../../src/egress/send.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { DEAD_URL } from '../support/deliveries.ts';
 import { deliveryRow, insertPendingDelivery, subscriptionRow } from '../support/records.ts';
@@ -208,6 +211,47 @@ describe('the ledger of a batch', () => {
     });
     expect(await deliveryRow(db, batch.ids[0]!)).toMatchObject({ state: 'pending' });
   });
+
+  test.each<[string, Buffer]>([
+    [
+      'a header with bytes that are no UTF-8',
+      Buffer.from('HTTP/1.1 500 E\r\nx-a: \xff\xfe\xc3(\xed\xa0\x80\r\n\r\n', 'latin1'),
+    ],
+    ['a header with a NUL', Buffer.from('HTTP/1.1 500 E\r\nx-a: a\0b\r\n\r\n', 'latin1')],
+    ['a header whose name has a NUL', Buffer.from('HTTP/1.1 500 E\r\nx\0a: b\r\n\r\n', 'latin1')],
+    ['a header named by what is no UTF-8', Buffer.from('HTTP/1.1 500 E\r\nx\xffa: b\r\n\r\n', 'latin1')],
+    ['control characters', Buffer.from('HTTP/1.1 500 E\r\nx-a: \x01\x1b[31m\x7f\r\n\r\n', 'latin1')],
+    ['a phrase with a NUL', Buffer.from('HTTP/1.1 500 \0\r\n\r\n', 'latin1')],
+    ['the escape of a NUL', Buffer.from('HTTP/1.1 500 E\r\nx-a: \\u0000 \\ud800\r\n\r\n', 'latin1')],
+    ['a body of NULs', Buffer.from('HTTP/1.1 500 E\r\ncontent-length: 4\r\n\r\n\0\0\xed\xa0', 'latin1')],
+    [
+      'a name that objects have already',
+      Buffer.from('HTTP/1.1 500 E\r\n__proto__: x\r\nconstructor: y\r\n\r\n', 'latin1'),
+    ],
+  ])(
+    'E12, E14: a receiver that answers with %s keeps nothing of the batch from being written down',
+    async (_what, raw) => {
+      const server = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', () => socket.end(raw));
+      });
+      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+      const sender = createSender({ guard: createAddressGuard(['127.0.0.0/8']), timeoutMs: 5_000 });
+      const outcome = await sender.post({ url, headers: {}, body: '{}' });
+      const batchId = randomUUID();
+      const [nasty, other] = [await batchOf(1, batchId), await batchOf(1, batchId)];
+      await withLedger(batchId, async (ledger) => {
+        ledger.enter({ ...entryOf(nasty, nasty.ids[0]!, 500), outcome });
+        ledger.enter(entryOf(other, other.ids[0]!, 200));
+        await ledger.close();
+      });
+      expect(await stateOf(other.ids[0]!)).toBe('delivered');
+      expect((await listAttempts(db, nasty.ids[0]!)).length).toBe(1);
+      await sender.close();
+      server.close();
+    },
+  );
 
   test('E14: with nothing to write it closes at once', async () => {
     await withLedger(randomUUID(), (ledger) => ledger.close());
