@@ -15,6 +15,16 @@ import {
   untilDelivery,
 } from '../test/support/deliveries.ts';
 import { type Environment, startEnvironment } from '../test/support/environment.ts';
+import { eventually } from '../test/support/eventually.ts';
+import {
+  batchesTo,
+  expressSleeper,
+  publishNumbers,
+  subscribeExpress,
+  untilBatchesEnded,
+  untilCount,
+} from '../test/support/express.ts';
+import { startHoldingReceiver } from '../test/support/holding-receiver.ts';
 import { type Gitlab, startGitlab } from '../test/support/gitlab/index.ts';
 import { jobScenarios } from '../test/support/job-histories.ts';
 import { jobScript } from '../test/support/job-script.ts';
@@ -22,7 +32,8 @@ import { startJobWorkers } from '../test/support/job-workers.ts';
 import { startReceiver } from '../test/support/receiver.ts';
 import { startSharedServices } from '../test/support/services.ts';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const DIRECTORY = new URL('../test/histories/', import.meta.url);
 
 interface Stage extends Environment {
@@ -108,6 +119,46 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
     await untilClosed({ handle });
     await receiver.close();
     return handle;
+  },
+  async 'deliver-webhook-after-a-batch'(environment) {
+    const receiver = await startReceiver({ answer: (_request, index) => (index === 0 ? 500 : 200) });
+    const { handle } = await expressSleeper(environment, receiver.url);
+    await fastForward(environment.forgeflow.temporal, handle.workflowId, 6 * MINUTE);
+    await untilClosed({ handle });
+    await receiver.close();
+    return handle;
+  },
+  async 'deliver-webhook-after-a-batch-cancelled'(environment) {
+    const { id, handle } = await expressSleeper(environment, DEAD_URL);
+    await environment.forgeflow.deliveries.cancel(id);
+    await untilClosed({ handle });
+    return handle;
+  },
+  async 'deliver-first-attempts'(environment) {
+    const receiver = await startReceiver({ answer: ({ rawBody }) => (rawBody.toString() === '1' ? 500 : 200) });
+    const subscription = await subscribeExpress(environment, receiver.url);
+    await publishNumbers(environment, subscription, 3);
+    const [batch] = await untilBatchesEnded(environment.forgeflow, subscription.name);
+    await receiver.close();
+    return batch!;
+  },
+  async 'deliver-first-attempts-cancelled-by-temporal'(environment) {
+    const receiver = await startHoldingReceiver();
+    const subscription = await subscribeExpress(environment, receiver.url);
+    await publishNumbers(environment, subscription, 20);
+    await receiver.waitForRequests(1);
+    const [batch] = await eventually(async () => {
+      const batches = await batchesTo(environment.forgeflow, subscription.name);
+      if (batches.length === 0) throw new Error('there is no batch');
+      return batches;
+    });
+    await environment.forgeflow.temporal.workflow.getHandle(batch!.workflowId).cancel();
+    await new Promise((resolve) => setTimeout(resolve, 2_500)); // it hears of that with its heartbeat, after 2 s
+    receiver.letGo(200);
+    await untilCount(environment.forgeflow, subscription.name, 'delivered', 20);
+    await untilBatchesEnded(environment.forgeflow, subscription.name);
+    await receiver.close();
+    return batch!;
   },
   async 'test-subscription'({ forgeflow }) {
     const { name } = await subscribe(forgeflow, DEAD_URL);
@@ -223,7 +274,8 @@ async function record(): Promise<void> {
   const services = await startSharedServices();
   const gitlab = await startGitlab();
   const settings = { GITLAB_URL: gitlab.url, GITLAB_TOKEN: gitlab.token, INGRESS_URL: 'https://hooks.example.com' };
-  const options = { services, settings, temporalConfig: [LONG_HISTORY] };
+  // Requests that are held, for a batch to be cancelled meanwhile, are held for longer than a heartbeat takes.
+  const options = { services, settings, temporalConfig: [LONG_HISTORY], timeoutMs: 10_000 };
   try {
     if (wanted.length > 0) {
       const environment = await startEnvironment(options);

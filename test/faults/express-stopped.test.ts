@@ -21,7 +21,7 @@ afterAll(() => environment.stop());
 test('E14 E9: SIGTERM in mid-batch: what is on its way ends and is recorded, the rest goes out by another worker, nothing twice', async () => {
   const { forgeflow, variables } = environment;
   // Some are through already; then those that hold all places.
-  const receiver = await startHoldingReceiver(({ rawBody }) => Number(rawBody.toString()) < 10);
+  const receiver = await startHoldingReceiver((_request, index) => index < 10);
   const first = await startWorkerProcess(variables);
   const subscription = await subscribeExpress(environment, receiver.url);
   const deliveries = await publishNumbers(environment, subscription, COUNT);

@@ -8,14 +8,14 @@ export interface HoldingReceiver extends Receiver {
 
 /**
  * A receiver that holds requests until it is told what to answer.
- * @param answersAtOnce which of them it answers at once, with 200; none when left out
+ * @param answersAtOnce which of them, the `index`-th from 0 on, it answers at once, with 200; none when left out
  */
 export async function startHoldingReceiver(
-  answersAtOnce: (request: ReceivedRequest) => boolean = () => false,
+  answersAtOnce: (request: ReceivedRequest, index: number) => boolean = () => false,
 ): Promise<HoldingReceiver> {
   let letGo: ((answer: AnyAnswer) => void) | undefined;
   const told = new Promise<AnyAnswer>((resolve) => (letGo = resolve));
-  const receiver = await startReceiver({ answer: (request) => (answersAtOnce(request) ? 200 : told) });
+  const receiver = await startReceiver({ answer: (request, index) => (answersAtOnce(request, index) ? 200 : told) });
   return {
     ...receiver,
     letGo: (answer) => {
