@@ -1,6 +1,6 @@
 import { v7 as uuidv7, validate as isUuid } from 'uuid';
 import type { Database } from '../database/connection.ts';
-import { insertEvent, isNestedTooDeep } from '../database/events.ts';
+import { insertEvent, isNestedTooDeep, type NewEvent } from '../database/events.ts';
 import { PAYLOAD_LIMIT } from '../domain/delivery.ts';
 import { invalid, Refusal } from '../domain/refusal.ts';
 import { checkTopic } from '../domain/topic-pattern.ts';
@@ -32,13 +32,26 @@ export interface PublishedEvent {
  * @throws Refusal for bad input; nothing is stored then
  */
 export async function publish(db: Database, publication: Publication): Promise<PublishedEvent> {
+  return storeEvent(db, checkPublication(publication));
+}
+
+/** What is published, ready to be stored. */
+export type CheckedEvent = Required<NewEvent>;
+
+/** @throws Refusal for bad input */
+export function checkPublication(publication: Publication): CheckedEvent {
   const topic = checkTopic(publication.topic);
   const payload = checkPayload(publication);
   const id = publication.id?.toLowerCase() ?? uuidv7();
   if (!isUuid(id)) throw invalid('id', `"${id}" is not a UUID`);
   const dedupeKey = checkDedupeKey(publication.dedupeKey);
+  return { id, topic, payload, dedupeKey };
+}
+
+/** @throws Refusal for what only Postgres can find */
+export async function storeEvent(db: Database, event: CheckedEvent): Promise<PublishedEvent> {
   try {
-    const stored = await insertEvent(db, { id, topic, payload, dedupeKey });
+    const stored = await insertEvent(db, event);
     return { eventId: stored.id, duplicate: stored.duplicate };
   } catch (error) {
     if (isNestedTooDeep(error)) throw invalid('data', 'it is nested deeper than Postgres reads');

@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
-import { type PublishedEvent, publish, type Publication } from '../bus/outbox.ts';
+import type { PublishedEvent, Publication } from '../bus/outbox.ts';
+import { Publisher } from '../bus/publisher.ts';
 import { type Config, loadConfig, required } from '../config.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createAddressGuard } from '../egress/address-guard.ts';
@@ -37,6 +38,7 @@ export class ForgeflowClient {
   readonly coverage: Coverage;
   readonly secrets: Secrets;
   readonly #context: ClientContext;
+  readonly #publisher: Publisher;
   readonly #temporal: LateClient;
 
   private constructor(parts: Omit<ClientContext, 'temporal'>, temporal: LateClient) {
@@ -47,6 +49,7 @@ export class ForgeflowClient {
       },
     };
     this.#context = context;
+    this.#publisher = new Publisher(context.db);
     this.#temporal = temporal;
     this.subscriptions = new Subscriptions(context);
     this.deliveries = new Deliveries(context);
@@ -87,7 +90,7 @@ export class ForgeflowClient {
 
   /** Stores an event, for the workers to deliver. @throws Refusal for bad input; nothing is stored then */
   async publish(publication: Publication): Promise<PublishedEvent> {
-    return publish(this.#context.db, publication);
+    return this.#publisher.publish(publication);
   }
 
   /** Submits a job; see {@link Jobs.enqueue}. */

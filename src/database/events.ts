@@ -35,6 +35,26 @@ export async function insertEvent(
   }
 }
 
+/**
+ * The same for many, in one statement.
+ * @param waitMs for somebody's open transaction that has published one of them
+ * @returns the ids of those that are new
+ * @throws Postgres' error for any of them; none is stored then
+ */
+export async function insertEvents(db: Database, events: NewEvent[], waitMs: number): Promise<Set<string>> {
+  const values = events.map(
+    ({ id, topic, payload, dedupeKey = null }) => sql`(${id}::uuid, ${topic}, ${payload}, ${dedupeKey})`,
+  );
+  const { rows } = await sql<{ id: string }>`
+    insert into events (id, topic, payload, dedupe_key)
+    select event.* from (select set_config('lock_timeout', ${String(waitMs)}, true)) as waiting (no_longer_than)
+      cross join (values ${sql.join(values)}) as event (id, topic, payload, dedupe_key)
+    on conflict do nothing
+    returning id
+  `.execute(db);
+  return new Set(rows.map(({ id }) => id));
+}
+
 /** Whether an event was not stored since Postgres reads no JSON that is nested so deep; a transaction is over with that. */
 export function isNestedTooDeep(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '54001';

@@ -16,10 +16,8 @@ export interface Dialling {
 }
 
 /**
- * Makes the dispatcher of one request, which the caller destroys when it has what it wants. Nothing is kept from one to
- * the next: a kept connection that the receiver closes just as we write to it would look like a failed attempt, cost
- * the delivery five minutes, and a POST cannot be repeated blindly; and after an aborted request undici's pools dial
- * the receiver once more, for nothing.
+ * Makes the dispatcher of one connection, which serves one request at a time and is destroyed by whoever has it. Not one of
+ * undici's pools: after an aborted request these dial the receiver once more, for nothing.
  */
 export type MakeDispatcher = (origin: string) => Dispatcher;
 
@@ -38,7 +36,7 @@ export function directDispatchers({ guard, timeoutMs, lookup = systemLookup }: D
     }
     connect(options, callback);
   };
-  return (origin) => new Client(origin, { connect: guardedConnect, ...oneRequest });
+  return (origin) => new Client(origin, { connect: guardedConnect, ...oneAtATime });
 }
 
 /** Hands every request to a forward proxy, which dials; its own address is the operator's word and not guarded. */
@@ -60,8 +58,10 @@ export function proxyDispatchers(proxy: string, timeoutMs: number): MakeDispatch
   return () => new ProxyAgent(settings);
 }
 
-// No keep-alive (`connection: close`), and no timeouts of undici's own: the attempt has one for everything.
-const oneRequest = { pipelining: 0, headersTimeout: 0, bodyTimeout: 0 };
+// No timeouts of undici's own: the attempt has one for everything.
+const oneAtATime = { pipelining: 1, headersTimeout: 0, bodyTimeout: 0 };
+// Besides, no keep-alive (`connection: close`).
+const oneRequest = { ...oneAtATime, pipelining: 0 };
 
 type OpenTunnel = (options: Dispatcher.ConnectOptions) => Promise<Dispatcher.ConnectData>;
 

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { ConnectionError, Outcome, Response } from '../domain/outcome.ts';
 import { RESPONSE_BODY_LIMIT } from '../domain/outcome.ts';
 import { type AddressGuard, urlProblem } from './address-guard.ts';
+import { Connections } from './connections.ts';
 import { AddressNotAllowedError, describeConnectionError, isOurFault } from './connection-error.ts';
 import { checkBeforeProxy, directDispatchers, type Lookup, proxyDispatchers } from './dispatcher.ts';
 
@@ -21,7 +22,7 @@ export interface SenderOptions {
   lookup?: Lookup | undefined;
 }
 
-/** Makes single HTTP requests: no retry, no redirect, no kept connection. */
+/** Makes single HTTP requests: no retry, no redirect. */
 export interface Sender {
   /**
    * One POST. Never throws for what the receiver or the network does: that is the outcome.
@@ -37,6 +38,8 @@ export interface Sender {
 export function createSender({ guard, timeoutMs, proxy, lookup }: SenderOptions): Sender {
   const makeDispatcher =
     proxy === undefined ? directDispatchers({ guard, timeoutMs, lookup }) : proxyDispatchers(proxy, timeoutMs);
+  // A proxy's own rules on kept connections are not ours to know.
+  const connections = new Connections(makeDispatcher, { keeps: proxy === undefined });
   const inFlight = new Set<Promise<unknown>>();
   return {
     async post(request, signal) {
@@ -46,6 +49,7 @@ export function createSender({ guard, timeoutMs, proxy, lookup }: SenderOptions)
     },
     async close() {
       await Promise.allSettled(inFlight);
+      connections.close();
     },
   };
 
@@ -55,21 +59,30 @@ export function createSender({ guard, timeoutMs, proxy, lookup }: SenderOptions)
     const problem = urlProblem(request.url);
     if (problem !== null) return connectionError(`URL not allowed: ${problem}`, startedAt);
     const url = new URL(request.url);
-    const dispatcher = makeDispatcher(url.origin);
+    let connection = connections.take(url.origin);
     const deadline = new AbortController();
     const timer = setTimeout(() => {
       deadline.abort();
     }, timeoutMs);
     const stop = signal === undefined ? deadline.signal : AbortSignal.any([deadline.signal, signal]);
     const hangUp = (): void => {
-      dispatcher.destroy().catch(() => undefined);
+      connection.hangUp();
     };
     stop.addEventListener('abort', hangUp);
+    const ask = async () => unlessAborted(exchange(connection.dispatcher, url, request), stop);
+    let isWhole = false;
     try {
       if (proxy !== undefined) await unlessAborted(checkBeforeProxy(url, { guard, lookup }), stop);
-      const answer = await unlessAborted(exchange(dispatcher, url, request), stop);
+      const answer = await ask().catch(async (error: unknown) => {
+        // The receiver closed it before it saw the request, most likely; if not, it knows the webhook by its id.
+        if (!connection.isUsed || stop.aborted || isOurFault(error)) throw error;
+        connection.hangUp();
+        connection = connections.take(url.origin, { fresh: true });
+        return ask();
+      });
       // By definition a 204 has no body; what comes after it all the same is no reason to send the webhook again.
       const kept = answer.statusCode === 204 ? NO_BODY : await readAtMost(answer.body, deadline.signal);
+      isWhole = !kept.truncated && !stop.aborted;
       return response(answer, kept, startedAt);
     } catch (error) {
       signal?.throwIfAborted();
@@ -79,7 +92,9 @@ export function createSender({ guard, timeoutMs, proxy, lookup }: SenderOptions)
       return connectionError(viaProxy ? `${reason} (through the proxy)` : reason, startedAt);
     } finally {
       clearTimeout(timer);
-      hangUp();
+      stop.removeEventListener('abort', hangUp);
+      if (isWhole) connection.giveBack();
+      else connection.hangUp();
     }
   }
 }

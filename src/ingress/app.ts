@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { PublishedEvent } from '../bus/outbox.ts';
+import { Publisher } from '../bus/publisher.ts';
 import type { ArtefactCache } from '../cache/artefact-cache.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { PAYLOAD_LIMIT } from '../domain/delivery.ts';
@@ -91,8 +92,9 @@ export function createIngress({
   closeConnectionsWhenStopping(app);
   limitArrival(app.server, arrivesWithinMs);
 
-  addGitlabEvents(app, { db, token, bodyLimit });
-  addEvents(app, { db, token, bodyLimit: bodyLimit + ENVELOPE_SIZE });
+  const publisher = new Publisher(db);
+  addGitlabEvents(app, { db, publisher, token, bodyLimit });
+  addEvents(app, { publisher, token, bodyLimit: bodyLimit + ENVELOPE_SIZE });
   addCoverage(app, { db });
   addArtefacts(app, { db, cache, quotaBytes: cacheQuotaBytes });
   addHealth(app, { db, metrics });

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Publication } from '../bus/outbox.ts';
-import type { ForgeflowDatabase } from '../database/connection.ts';
+import type { Publisher } from '../bus/publisher.ts';
 import { invalid } from '../domain/refusal.ts';
 import { isSystemTopic } from '../domain/topic-pattern.ts';
 import { readJsonObject } from './json-body.ts';
@@ -10,13 +10,13 @@ import { store } from './store.ts';
 import { bearerOf, isSameToken } from './tokens.ts';
 
 export interface EventsOptions {
-  db: ForgeflowDatabase;
+  publisher: Publisher;
   token: string;
   bodyLimit: number;
 }
 
 /** `POST /events`: what any application publishes, in an envelope of `topic`, `data` and, if it has one, `id`. */
-export function addEvents(app: FastifyInstance, { db, token, bodyLimit }: EventsOptions): void {
+export function addEvents(app: FastifyInstance, { publisher, token, bodyLimit }: EventsOptions): void {
   app.post('/events', {
     bodyLimit,
     onRequest(request, _reply, done) {
@@ -25,7 +25,7 @@ export function addEvents(app: FastifyInstance, { db, token, bodyLimit }: Events
       else done(unauthorized());
     },
     async handler(request, reply) {
-      const event = await store(db, publicationOf(readJsonObject(request.body).text));
+      const event = await store(publisher, publicationOf(readJsonObject(request.body).text));
       request.stored = event;
       return reply.code(202).send(event);
     },

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Publisher } from '../bus/publisher.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { findHookToken } from '../database/gitlab-hooks.ts';
 import { within } from '../deadline.ts';
@@ -13,13 +14,14 @@ import { digestOf, isSameToken } from './tokens.ts';
 
 export interface GitlabEventsOptions {
   db: ForgeflowDatabase;
+  publisher: Publisher;
   /** That of hooks which somebody made by hand; those that forgeflow installs have their own. */
   token: string;
   bodyLimit: number;
 }
 
 /** `POST /gitlab/events`: what the webhooks of projects, groups and the whole of a GitLab send. */
-export function addGitlabEvents(app: FastifyInstance, { db, token, bodyLimit }: GitlabEventsOptions): void {
+export function addGitlabEvents(app: FastifyInstance, { db, publisher, token, bodyLimit }: GitlabEventsOptions): void {
   const senders = new WeakMap<FastifyRequest, Sender>();
   app.post('/gitlab/events', {
     bodyLimit,
@@ -33,7 +35,7 @@ export function addGitlabEvents(app: FastifyInstance, { db, token, bodyLimit }: 
     async handler(request, reply) {
       const { text, object } = readJsonObject(request.body);
       checkProject(senders.get(request), object);
-      const event = await store(db, {
+      const event = await store(publisher, {
         topic: topicOf(object),
         data: text,
         json: true,

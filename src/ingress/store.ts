@@ -1,5 +1,5 @@
-import { type Publication, type PublishedEvent, publish } from '../bus/outbox.ts';
-import type { ForgeflowDatabase } from '../database/connection.ts';
+import type { Publication, PublishedEvent } from '../bus/outbox.ts';
+import { GivenUp, type Publisher } from '../bus/publisher.ts';
 import { within } from '../deadline.ts';
 import { databaseAway } from './problem.ts';
 
@@ -11,11 +11,10 @@ export const STORE_WITHIN_MS = 8_000;
  * @throws Late when the database is too slow. What only waited for a connection is not stored then; of a statement that
  *   had been sent already nobody can say, as of any that a connection broke under.
  */
-export async function store(db: ForgeflowDatabase, publication: Publication): Promise<PublishedEvent> {
+export async function store(publisher: Publisher, publication: Publication): Promise<PublishedEvent> {
   return within(STORE_WITHIN_MS, (isLate) =>
-    db.connection().execute(async (connection) => {
-      if (isLate()) throw databaseAway('no free connection');
-      return publish(connection, publication);
+    publisher.publish(publication, isLate).catch((error: unknown) => {
+      throw error instanceof GivenUp ? databaseAway('no free connection') : error;
     }),
   );
 }

@@ -64,7 +64,7 @@ describe('an answer', () => {
     expect(receiver.requests[0]!.rawBody.equals(Buffer.from(body))).toBe(true);
   });
 
-  test('each request has a connection of its own', async () => {
+  test('a receiver that says so gets a connection for each request', async () => {
     const nasty = await startNastyReceiver('answers well');
     for (let n = 1; n <= 3; n++) await sender.post(to(nasty.url));
     expect(nasty.connections()).toBe(3);

@@ -42,7 +42,7 @@ describe('the request of an attempt', () => {
     expect(rawBody.toString()).toBe('{"b": 1,  "a":"ž"}');
     expect(headers).toEqual({
       host: `127.0.0.1:${receiver.port}`,
-      connection: 'close',
+      connection: 'keep-alive',
       'content-type': 'application/json',
       'content-length': '19',
       'accept-encoding': 'identity',

@@ -103,7 +103,7 @@ describe('E13: a Postgres that takes its time', () => {
   test('is not waited for longer than GitLab waits, and then stores nothing of what waited for a connection', async () => {
     const database = await cloneDatabase();
     const ingress = await startIngress(database.url);
-    const sent = 25;
+    const sent = 450;
     await database.db.transaction().execute(async (lock) => {
       await lock.schema.alterTable('events').setSchema('public').execute(); // bars the table until the end
       const startedAt = Date.now();
@@ -112,8 +112,8 @@ describe('E13: a Postgres that takes its time', () => {
       answers.forEach(expectNotNow);
     });
     expect(await postAsGitlab(ingress, PUSH.body)).toMatchObject({ status: 202 });
-    // Statements that were under way cannot be called back: one for each connection.
-    expect((await storedEvents(database.db)).length).toBeLessThanOrEqual(10 + 1);
+    // Statements that were under way cannot be called back: four at once, of a hundred events at most.
+    expect((await storedEvents(database.db)).length).toBeLessThanOrEqual(4 * 100 + 1);
     await ingress.stop();
     await database.drop();
   });
