@@ -64,34 +64,51 @@ interface OpenSubscription extends BatchedSubscription {
 
 class Batch {
   readonly #dependencies: DeliveryAttemptsDependencies;
-  readonly #request: FirstAttemptsRequest;
+  readonly #batchId: string;
+  /** Those that are not begun yet. */
+  readonly #waiting: Set<string>;
   readonly #signal = abandoned();
   readonly #cancellation = Context.current().cancellationSignal;
   readonly #ledger: AttemptLedger;
   readonly #result: FirstAttemptsResult = { delivered: 0, retrying: 0, failed: 0, putBack: 0, leftOut: 0 };
+  /** What is still to be attempted, as it was last read. */
+  #known = new Map<string, Known>();
+  #readAt = -Infinity;
+  #reading: Promise<void> | undefined;
 
-  constructor(dependencies: DeliveryAttemptsDependencies, request: FirstAttemptsRequest) {
+  constructor(dependencies: DeliveryAttemptsDependencies, { batchId, deliveryIds }: FirstAttemptsRequest) {
     this.#dependencies = dependencies;
-    this.#request = request;
+    this.#batchId = batchId;
+    this.#waiting = new Set(deliveryIds);
     const { db, breakerFailures } = dependencies;
-    this.#ledger = new AttemptLedger({ db, batchId: request.batchId, breakerFailures, signal: this.#signal });
+    this.#ledger = new AttemptLedger({ db, batchId, breakerFailures, signal: this.#signal });
   }
 
   async run(): Promise<FirstAttemptsResult> {
-    const { deliveryIds } = this.#request;
-    const read = await this.#read(deliveryIds);
-    this.#result.leftOut = deliveryIds.length - read.length;
-    const readAt = performance.now();
-    const ends = await Promise.allSettled(read.map((known) => this.#attempt(known, readAt)));
+    await this.#read();
+    const known = [...this.#known.values()];
+    this.#result.leftOut = this.#waiting.size - known.length;
+    const ends = await Promise.allSettled(known.map(({ delivery }) => this.#attempt(delivery)));
     await this.#ledger.close();
     const fault = ends.find((end) => end.status === 'rejected');
     if (fault !== undefined) throw fault.reason;
     return this.#result;
   }
 
-  async #read(deliveryIds: string[]): Promise<Known[]> {
+  /** One that may be attempted now; undefined when it is over meanwhile, or others have taken it. */
+  async #current(id: string): Promise<Known | undefined> {
+    while (performance.now() - this.#readAt >= FRESH_MS) {
+      this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+      await this.#reading;
+    }
+    return this.#known.get(id);
+  }
+
+  /** Reads all that is not begun, in two statements. */
+  async #read(): Promise<void> {
     const { db } = this.#dependencies;
-    const deliveries = await loadBatch(db, this.#request.batchId, deliveryIds);
+    const readAt = performance.now();
+    const deliveries = await loadBatch(db, this.#batchId, [...this.#waiting]);
     const rows = await loadBatchedSubscriptions(db, [...new Set(deliveries.map((one) => one.subscriptionId))]);
     const subscriptions = new Map<string, OpenSubscription>();
     for (const row of rows) {
@@ -101,13 +118,14 @@ class Batch {
         log.warn('a subscription cannot be read', { subscriptionId: row.id, fault: String(fault) });
       }
     }
-    const known: Known[] = [];
+    const known = new Map<string, Known>();
     for (const delivery of deliveries) {
       const subscription = subscriptions.get(delivery.subscriptionId);
-      if (subscription !== undefined) known.push({ delivery, subscription });
-      else await leaveToOwnWorkflow(db, this.#request.batchId, delivery.id);
+      if (subscription !== undefined) known.set(delivery.id, { delivery, subscription });
+      else await leaveToOwnWorkflow(db, this.#batchId, delivery.id);
     }
-    return known;
+    this.#known = known;
+    this.#readAt = readAt;
   }
 
   #open(row: BatchedSubscription): OpenSubscription {
@@ -115,33 +133,31 @@ class Batch {
     return { ...row, secrets: openSecrets(sealer, row), headers: openHeaders(sealer, row.headersSealed) };
   }
 
-  async #attempt(before: Known, readAt: number): Promise<void> {
-    const { gate } = this.#dependencies;
-    const place = await gate.enter(before.delivery.subscriptionId, GATE_PATIENCE_MS);
-    if (place === null) {
-      this.#putBack(before);
-      return;
-    }
+  async #attempt({ id, subscriptionId }: BatchedDelivery): Promise<void> {
+    const { gate, db } = this.#dependencies;
+    const place = await gate.enter(subscriptionId, GATE_PATIENCE_MS);
     try {
-      const isFresh = performance.now() - readAt < FRESH_MS;
-      const known = isFresh ? before : (await this.#read([before.delivery.id]))[0];
+      if (place === null) {
+        this.#putBack(id);
+        return;
+      }
+      const known = await this.#current(id);
+      this.#waiting.delete(id);
       if (known === undefined) this.#result.leftOut += 1;
       else await this.#send(known);
     } catch (fault) {
       if (this.#signal.aborted || isConnectionFault(fault)) throw fault;
-      log.warn('a delivery could not be attempted in its batch', {
-        deliveryId: before.delivery.id,
-        fault: String(fault),
-      });
-      await leaveToOwnWorkflow(this.#dependencies.db, this.#request.batchId, before.delivery.id);
+      log.warn('a delivery could not be attempted in its batch', { deliveryId: id, fault: String(fault) });
+      await leaveToOwnWorkflow(db, this.#batchId, id);
       this.#result.putBack += 1;
     } finally {
-      place.leave();
+      this.#waiting.delete(id);
+      place?.leave();
     }
   }
 
-  #putBack({ delivery }: Known): void {
-    this.#ledger.putBack(delivery.id);
+  #putBack(id: string): void {
+    this.#ledger.putBack(id);
     this.#result.putBack += 1;
   }
 
@@ -154,7 +170,7 @@ class Batch {
     }
     // Who is cancelled begins nothing more.
     if (subscription.state === 'tripped' || this.#cancellation.aborted) {
-      this.#putBack({ delivery, subscription });
+      this.#putBack(delivery.id);
       return;
     }
     const payload = delivery.payload ?? (await loadPayload(db, delivery.eventId));

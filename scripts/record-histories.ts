@@ -153,7 +153,7 @@ const scenarios: Record<string, (environment: Stage) => Promise<Execution>> = {
       return batches;
     });
     await environment.forgeflow.temporal.workflow.getHandle(batch!.workflowId).cancel();
-    await new Promise((resolve) => setTimeout(resolve, 2_500)); // it hears of that with its heartbeat, after 2 s
+    await new Promise((resolve) => setTimeout(resolve, 6_000)); // it hears of that when its task is renewed
     receiver.letGo(200);
     await untilCount(environment.forgeflow, subscription.name, 'delivered', 20);
     await untilBatchesEnded(environment.forgeflow, subscription.name);
@@ -274,7 +274,7 @@ async function record(): Promise<void> {
   const services = await startSharedServices();
   const gitlab = await startGitlab();
   const settings = { GITLAB_URL: gitlab.url, GITLAB_TOKEN: gitlab.token, INGRESS_URL: 'https://hooks.example.com' };
-  // Requests that are held, for a batch to be cancelled meanwhile, are held for longer than a heartbeat takes.
+  // Requests that are held, for a batch to be cancelled meanwhile, are held for longer than its workflow task lasts.
   const options = { services, settings, temporalConfig: [LONG_HISTORY], timeoutMs: 10_000 };
   try {
     if (wanted.length > 0) {

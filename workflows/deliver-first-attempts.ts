@@ -1,6 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
 import type { FirstAttemptsResult } from '../src/domain/first-attempts.ts';
-import { egress } from './proxies.ts';
+import { firstAttempts } from './proxies.ts';
 
 export interface DeliverFirstAttemptsInput {
   batchId: string;
@@ -19,9 +19,7 @@ export async function deliverFirstAttempts({
 }: DeliverFirstAttemptsInput): Promise<FirstAttemptsResult> {
   const amount = deliveryIds.length;
   setCurrentDetails(`**first attempts of ${amount} ${amount === 1 ? 'delivery' : 'deliveries'}** are under way`);
-  const result = await egress.makeFirstAttempts.executeWithOptions({ summary: `${amount} first attempts` }, [
-    { batchId, deliveryIds },
-  ]);
+  const result = await firstAttempts.makeFirstAttempts({ batchId, deliveryIds });
   setCurrentDetails(describe(result));
   return result;
 }

@@ -1,10 +1,10 @@
-import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import { JOB_ATTEMPTS, JOB_DELAY_FACTOR, JOB_FIRST_DELAY_MS, JOB_LONGEST_DELAY_MS } from '../src/domain/job-retry.ts';
 import type { JobActivities } from '../activities/jobs.ts';
 import type { EgressActivities, GitlabActivities, RecordActivities } from '../activities/index.ts';
 
 /** Outgoing webhooks, on workers that may stand in a network of their own. */
-export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery' | 'makeFirstAttempts'>>({
+export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery'>>({
   taskQueue: 'egress',
   // The longest request (60 s) and the longest wait for a database that restarts (60 s), with room to end in order.
   startToCloseTimeout: '150 seconds',
@@ -13,6 +13,18 @@ export const egress = proxyActivities<Pick<EgressActivities, 'attemptDelivery' |
   // Only our own faults come here as failures; they may last for hours and must not use up the delivery's 24 h.
   retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
   // A request under way is let through to its end, so that what it came to is known and written down.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+});
+
+/**
+ * A batch of first attempts, made by the worker that has its workflow, which is one of queue `egress`: the queue between the two
+ * would cost the server as much again as all the rest of a batch. A worker that was killed is found out by its workflow task.
+ */
+export const firstAttempts = proxyLocalActivities<Pick<EgressActivities, 'makeFirstAttempts'>>({
+  // As long as an attempt, and the longest wait for a place among the requests in flight (20 s).
+  startToCloseTimeout: '170 seconds',
+  // Our own faults; they may last for hours.
+  retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '10 seconds' },
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 });
 

@@ -41,6 +41,13 @@ const INTERVALS: Intervals = { poll: 1_000, reload: 60_000, health: 30_000, stra
 /** While deliveries wait for places that others have, how soon to look again: twice as long each time, up to… */
 const CROWDED_MS = { first: 25, longest: 400 };
 
+/**
+ * How soon what was taken together is followed by the next, in ms: a transaction for each event, and a workflow for a batch of few,
+ * would be most of what it costs. Where many wait there is no pause.
+ */
+const PACE_MS = { dispatching: 5, starting: 20 };
+const MANY = 50;
+
 export interface Relay {
   /** Takes nothing more off the bus; resolves when what is under way is done. */
   stop(): Promise<void>;
@@ -56,21 +63,31 @@ export function startRelay(options: RelayOptions): Relay {
   let crowdedMs = CROWDED_MS.first;
 
   const starts = { db, temporal, logger, expressBacklog: options.expressBacklog };
-  const loop = (name: string, work: () => Promise<number>) => startWorkLoop({ name, work, outage });
+  const loop = (name: string, work: () => Promise<number>, paceMs?: number) =>
+    startWorkLoop({ name, work, paceMs, outage });
 
-  const starting = loop('starting deliveries', async () => {
-    const { started, crowded } = await startDeliveries(starts);
-    crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
-    if (crowded) return crowdedMs;
-    return started > 0 ? 0 : intervals.poll;
-  });
-  const dispatching = loop('dispatching events', async () => {
-    const events = await dispatchBatch(db, subscriptions);
-    if (events === 0) return intervals.poll;
-    starting.wake();
-    interpreting.wake();
-    return 0;
-  });
+  const starting = loop(
+    'starting deliveries',
+    async () => {
+      const { started, crowded } = await startDeliveries(starts);
+      crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
+      if (crowded) return crowdedMs;
+      if (started === 0) return intervals.poll;
+      return started < MANY ? 1 : 0;
+    },
+    PACE_MS.starting,
+  );
+  const dispatching = loop(
+    'dispatching events',
+    async () => {
+      const events = await dispatchBatch(db, subscriptions);
+      if (events === 0) return intervals.poll;
+      starting.wake();
+      interpreting.wake();
+      return events < MANY ? 1 : 0;
+    },
+    PACE_MS.dispatching,
+  );
   const interpreting = loop('reading events for jobs', async () => {
     if (!(await readJobEvent({ db, logger }))) return intervals.poll;
     submitting.wake();

@@ -5,6 +5,11 @@ export interface WorkLoopOptions {
   name: string;
   /** A piece of work. @returns how long to wait before the next one if nobody wakes the loop, in ms; 0 for at once */
   work: () => Promise<number>;
+  /**
+   * The least time from the beginning of a piece to that of the next, in ms, unless work itself wants to go on at once: what comes
+   * meanwhile is done together.
+   */
+  paceMs?: number | undefined;
   outage: Outage;
 }
 
@@ -19,7 +24,7 @@ const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 
 /** Does a piece of work again and again. When it fails, it waits, longer each time, and goes on. */
-export function startWorkLoop({ name, work, outage }: WorkLoopOptions): WorkLoop {
+export function startWorkLoop({ name, work, paceMs = 0, outage }: WorkLoopOptions): WorkLoop {
   let stopped = false;
   let woken = false;
   let failures = 0;
@@ -28,10 +33,12 @@ export function startWorkLoop({ name, work, outage }: WorkLoopOptions): WorkLoop
 
   async function step(): Promise<void> {
     woken = false;
+    const begunAt = performance.now();
     try {
       const restMs = await work();
       failures = 0;
       outage.ends(name);
+      if (restMs > 0) await wait(begunAt + paceMs - performance.now(), { wakeable: false });
       if (!isWoken()) await wait(restMs);
     } catch (error) {
       outage.begins(name, error);

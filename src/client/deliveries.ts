@@ -96,9 +96,9 @@ export class Deliveries {
     const { db, temporal } = this.#context;
     const { wakeOrStartDelivery } = await import('../temporal/deliveries.ts');
     await reach(temporal);
+    if (!(await markStarted(db, id))) return this.show(id); // it goes out with a batch just now
     await nominateProbe(db, id); // an open circuit breaker does not hold up who knows better
-    // One that goes out with a batch just now is being tried already.
-    const delivery = (await markStarted(db, id)) ? await pendingDelivery(db, id) : undefined;
+    const delivery = await pendingDelivery(db, id);
     if (delivery !== undefined) await wakeOrStartDelivery(temporal, delivery);
     return this.show(id);
   }

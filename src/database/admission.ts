@@ -38,6 +38,8 @@ export interface ExpressLimits {
   batches: number;
   batchSize: number;
   inFlight: number;
+  /** How long few deliveries wait for more of them, while a batch or more of their subscription is under way. */
+  gatherMs: number;
   /** A subscription in lane `auto` goes express while it has more deliveries waiting than this. */
   backlog: number;
 }
@@ -46,7 +48,7 @@ export interface Admission {
   admitted: DeliveryToStart[];
   /** Those whose first attempts go out together. */
   batches: FirstAttemptsBatch[];
-  /** Whether more wait, whose subscriptions have no place free; they will have when attempts end. */
+  /** Whether more wait, whose subscriptions have no place free, or gather more; they will have when attempts end. */
   crowded: boolean;
 }
 
@@ -90,18 +92,29 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         case
           when subscription.state = 'tripped'
             then (nominee.id is not null or coalesce(subscription.next_probe_at, now()) <= now())::int
-          else case
-            when subscription.consecutive_failures > 0 or subscription.last_success_at is null
-              then ${inFlightOnTrial}::int
-            when subscription.express then ${express.inFlight}::int
-            else ${inFlight}::int
-          end - (
-            select count(*) from deliveries
-            where subscription_id = subscription.id
-              and started_at is not null and state = 'pending' and next_attempt_at is null
-          )::int
-        end as places
+          when subscription.consecutive_failures > 0 or subscription.last_success_at is null
+            then ${inFlightOnTrial}::int - in_flight.count
+          when not subscription.express then ${inFlight}::int - in_flight.count
+          -- a whole batch, or none: a workflow for few costs as much as one for many
+          when in_flight.count > 0 and ${express.inFlight}::int - in_flight.count < ${express.batchSize}::int then 0
+          else ${express.inFlight}::int - in_flight.count
+        end as places,
+        -- while others of it are under way, those that came just now wait for more
+        subscription.express and in_flight.count >= ${express.batchSize}::int and (
+          select count(*) < ${express.batchSize}::int
+            and min(date_created) > now() - ${express.gatherMs} * interval '1 millisecond'
+          from (
+            select date_created from deliveries
+            where subscription_id = subscription.id and started_at is null and state = 'pending' and next_attempt_at is null
+            order by date_created limit ${express.batchSize}::int
+          ) as next
+        ) as gathers
       from laned subscription
+        cross join lateral (
+          select count(*)::int as count from deliveries
+          where subscription_id = subscription.id
+            and started_at is not null and state = 'pending' and next_attempt_at is null
+        ) as in_flight
         left join deliveries nominee on nominee.id = subscription.probe_delivery_id
           and nominee.started_at is null and nominee.state = 'pending' and nominee.next_attempt_at is null
     ), ours as ( -- tripped ones whose probe is ours to give out; locked before deliveries, as by all who change one
@@ -114,7 +127,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
           when room.express then ${express.batches * express.batchSize}::int else ${batch}::int
         end / count(*) over (partition by room.express)) as share
       from room left join ours on ours.id = room.id
-      where places > 0 and (state <> 'tripped' or ours.id is not null)
+      where places > 0 and not gathers and (state <> 'tripped' or ours.id is not null)
       order by random() limit ${batch}
     ), chosen as (
       select turn.id as subscription_id, turn.name, turn.url, turn.state, delivery.id,
@@ -145,7 +158,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         case when placed.express then deliveries.carrier end as batch
     )
     select (select json_agg(told) from told) as admitted,
-      exists (select from room where state <> 'tripped' and places <= 0) as crowded
+      exists (select from room where state <> 'tripped' and (places <= 0 or gathers)) as crowded
   `.execute(db);
   const { admitted, crowded } = rows[0] ?? { admitted: null, crowded: false };
   const [alone, together] = apart(admitted ?? []);
@@ -170,12 +183,13 @@ function apart(admitted: Admitted[]): [DeliveryToStart[], FirstAttemptsBatch[]] 
 
 /** Takes an admission back: their workflows could not be told. */
 export async function readmitLater(db: Database, ids: string[]): Promise<void> {
-  await db
-    .updateTable('deliveries')
-    .set({ started_at: null })
-    .where('id', 'in', ids)
-    .where('state', '=', 'pending')
-    .execute();
+  await sql`
+    update deliveries set started_at = null
+    from (
+      select id from deliveries where id = any(${ids}::uuid[]) order by id for update
+    ) as locked
+    where deliveries.id = locked.id and state = 'pending'
+  `.execute(db);
 }
 
 /** A delivery that was admitted long ago. */

@@ -106,7 +106,8 @@ export async function recordAttempt(db: Database, record: AttemptRecord): Promis
       window_started_at = coalesce(window_started_at, ${sentAt}),
       state = case when decides then ${verdict.state} else deliveries.state end,
       failure_detail = case when decides then ${verdict.failureDetail} else failure_detail end,
-      next_attempt_at = case when decides then ${nextAttemptAt}::timestamptz else next_attempt_at end
+      next_attempt_at = case when decides then ${nextAttemptAt}::timestamptz else next_attempt_at end,
+      carrier = case when decides and ${verdict.state} = 'pending' then carrier end
     from delivery
     where deliveries.id = delivery.id
     returning deliveries.state, failure_detail as "failureDetail", next_attempt_at as "nextAttemptAt"

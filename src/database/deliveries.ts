@@ -114,9 +114,16 @@ export async function reopenDeliveriesSince(
   const result = await db
     .updateTable('deliveries')
     .set(reopened(resetWindow))
-    .where('subscription_id', '=', subscriptionId)
-    .where('state', 'in', ['failed', 'cancelled'])
-    .where('date_created', '>=', since)
+    .where('id', 'in', (query) =>
+      query
+        .selectFrom('deliveries')
+        .select('id')
+        .where('subscription_id', '=', subscriptionId)
+        .where('state', 'in', ['failed', 'cancelled'])
+        .where('date_created', '>=', since)
+        .orderBy('id')
+        .forUpdate(),
+    )
     .executeTakeFirst();
   return Number(result.numUpdatedRows);
 }
@@ -126,8 +133,8 @@ function reopened(resetWindow: boolean) {
     state: 'pending' as const,
     failure_detail: null,
     next_attempt_at: null,
-    started_at: null,
-    carrier: null, // its workflow has ended, or is about to
+    // A batch that has it in hand still sends it, or has just done so, and is not told again.
+    started_at: sql<Date | null>`case when carrier <> id then started_at end`,
     ...(resetWindow ? { window_started_at: null } : {}),
   };
 }

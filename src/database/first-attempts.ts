@@ -45,6 +45,7 @@ export async function loadBatch(db: Database, batchId: string, deliveryIds: stri
     from deliveries delivery join events event on event.id = delivery.event_id
     where delivery.id = any(${deliveryIds}::uuid[]) and delivery.carrier = ${batchId}
       and delivery.state = 'pending' and delivery.started_at is not null and delivery.next_attempt_at is null
+    order by delivery.date_created, delivery.id
   `.execute(db);
   return rows;
 }
@@ -121,7 +122,8 @@ export async function recordFirstAttempts(db: Database, attempts: BatchedAttempt
       state = case when decides then made.state else deliveries.state end,
       failure_detail = case when decides then made.failure_detail else deliveries.failure_detail end,
       next_attempt_at = case when decides then made.next_attempt_at else deliveries.next_attempt_at end,
-      started_at = case when decides and made.state = 'pending' then null else started_at end
+      started_at = case when decides and made.state = 'pending' then null else started_at end,
+      carrier = case when decides and made.state = 'pending' then carrier end
     from delivery join made on made.id = delivery.id
     where deliveries.id = delivery.id
   `.execute(db);

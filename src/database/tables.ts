@@ -263,7 +263,10 @@ export interface DeliveryTable {
   window_started_at: Date | null;
   /** When its workflow was told to go on, by being started or woken; null while a relay is still to do that. */
   started_at: Date | null;
-  /** The workflow that was told last: by the delivery's own id its own, or a batch of first attempts. Null: none since it was queued. */
+  /**
+   * The workflow that was told last: by the delivery's own id its own, or a batch of first attempts. Null: none since it was queued,
+   * or an attempt has ended it; one that was ended otherwise may still be on its way.
+   */
   carrier: string | null;
 }
 

@@ -2,7 +2,7 @@ import { type Client, WorkflowIdConflictPolicy, WorkflowNotFoundError } from '@t
 import type { deliverFirstAttempts } from '../../workflows/deliver-first-attempts.ts';
 import { subscriptionsKey } from '../../workflows/search-attributes.ts';
 import { firstAttemptsWorkflowId } from '../domain/first-attempts.ts';
-import { FORGEFLOW_QUEUE } from './task-queues.ts';
+import { EGRESS_QUEUE } from './task-queues.ts';
 
 /** What a batch of first attempts is started with. */
 export interface BatchStart {
@@ -16,10 +16,13 @@ export async function startBatchWorkflow(client: Client, { id, deliveries }: Bat
   const [first] = deliveries;
   await client.workflow.start<typeof deliverFirstAttempts>('deliverFirstAttempts', {
     workflowId: firstAttemptsWorkflowId(id),
-    taskQueue: FORGEFLOW_QUEUE,
+    taskQueue: EGRESS_QUEUE,
     args: [{ batchId: id, deliveryIds: deliveries.map((delivery) => delivery.id) }],
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
     requestEagerStart: true,
+    // Its task is renewed while attempts are under way: so soon another worker takes over from one that died, or a cancellation
+    // is heard of.
+    workflowTaskTimeout: '5 seconds',
     staticSummary: `${count(deliveries.length, 'delivery', 'deliveries')} → ${inShort(names)}`,
     ...(first !== undefined && names.length === 1 ? { priority: { fairnessKey: first.subscriptionId } } : {}),
     typedSearchAttributes: [{ key: subscriptionsKey, value: within(MOST_INDEXED_BYTES, names) }],

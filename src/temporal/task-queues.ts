@@ -1,6 +1,6 @@
 /** Workflows, and quick activities on the database. */
 export const FORGEFLOW_QUEUE = 'forgeflow';
-/** Outgoing webhooks: bounded, and able to run alone in a network of its own. */
+/** Outgoing webhooks, and the workflows of their batches: bounded, and able to run alone in a network of its own. */
 export const EGRESS_QUEUE = 'egress';
 /** Calls of GitLab's API. */
 export const GITLAB_QUEUE = 'gitlab';

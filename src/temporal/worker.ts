@@ -1,4 +1,5 @@
 import {
+  bundleWorkflowCode,
   makeTelemetryFilterString,
   type NativeConnection,
   Runtime,
@@ -25,6 +26,9 @@ export function installRuntime(logger: Logger, metricsPort: number | undefined):
 /** How many attempts may be waiting for each that may make its request. */
 const WAITING_ROOM = 10;
 
+/** Batches of first attempts in hand at once; a few of them may be there for nothing but an endpoint that does not answer. */
+const MOST_BATCHES = 100;
+
 /** Lets a process end in which no connection was made after all; the last connection that closes does it otherwise. */
 export async function releaseRuntime(): Promise<void> {
   await Runtime.instance().shutdown();
@@ -49,17 +53,9 @@ export interface WorkersOptions {
 
 /** One worker for each task queue. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
-  const {
-    connection,
-    namespace,
-    activities,
-    queues,
-    egressConcurrency,
-    gitConcurrency,
-    checksConcurrency,
-    graceMs,
-    workflows = workflowSource(),
-  } = options;
+  const { connection, namespace, activities, queues, egressConcurrency, gitConcurrency, checksConcurrency, graceMs } =
+    options;
+  const workflows = await bundledOnce(options.workflows ?? workflowSource());
   const shared = { connection, namespace, shutdownGraceTime: graceMs };
   const byQueue: Record<TaskQueue, Partial<WorkerOptions>> = {
     [FORGEFLOW_QUEUE]: {
@@ -71,8 +67,14 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     // More attempts than requests: the gate in front of the sender bounds those, and attempts that wait there for one
     // subscription must not keep those of others from coming in.
     [EGRESS_QUEUE]: {
+      ...workflows,
       activities: activities.egress,
       maxConcurrentActivityTaskExecutions: egressConcurrency * WAITING_ROOM,
+      // A batch keeps its workflow task until the last of its attempts has ended.
+      maxConcurrentWorkflowTaskExecutions: MOST_BATCHES,
+      maxConcurrentLocalActivityExecutions: MOST_BATCHES,
+      maxCachedWorkflows: 2 * MOST_BATCHES,
+      workflowThreadPoolSize: 1,
     },
     // The installer bounds its requests itself, and jobs make few.
     [GITLAB_QUEUE]: { activities: activities.gitlab, maxConcurrentActivityTaskExecutions: 10 },
@@ -80,6 +82,12 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     [CHECKS_QUEUE]: { activities: activities.checks, maxConcurrentActivityTaskExecutions: checksConcurrency },
   };
   return Promise.all(queues.map((taskQueue) => Worker.create({ ...shared, taskQueue, ...byQueue[taskQueue] })));
+}
+
+/** Bundling takes seconds: from sources it is done once for all workers of the process. */
+async function bundledOnce(source: ReturnType<typeof workflowSource>) {
+  if ('workflowBundle' in source) return source;
+  return { workflowBundle: await bundleWorkflowCode({ ...source, logger: Runtime.instance().logger }) };
 }
 
 /** Workers at work. */

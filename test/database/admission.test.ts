@@ -27,7 +27,7 @@ const LIMITS: AdmissionLimits = {
   inFlight: 50,
   inFlightOnTrial: 4,
   probeLeaseMs: 5 * MINUTE,
-  express: { batches: 3, batchSize: 10, inFlight: 100, backlog: 20 },
+  express: { batches: 3, batchSize: 10, inFlight: 100, gatherMs: 0, backlog: 20 },
 };
 
 let database: TestDatabase;
@@ -413,7 +413,7 @@ describe('lanes', () => {
   }
 
   /** The express lane with no bounds that matter. */
-  const WIDE = { batches: 50, batchSize: 10, inFlight: 10_000, backlog: 20 };
+  const WIDE = { batches: 50, batchSize: 10, inFlight: 10_000, gatherMs: 0, backlog: 20 };
 
   test('E14: in lane express they come in batches, each with what its workflow is started with', async () => {
     const { db } = database;
@@ -498,9 +498,35 @@ describe('lanes', () => {
     const first = await admitBoth({ express });
     expect([first.together.length, first.crowded]).toEqual([25, false]);
     expect(await admitBoth({ express })).toMatchObject({ together: [], alone: [], crowded: true });
-    const over = first.together.slice(0, 3);
-    await db.updateTable('deliveries').set({ state: 'delivered' }).where('id', 'in', over).execute();
-    expect((await admitBoth({ express })).together.length).toBe(3);
+    const endSome = (from: number, to: number) =>
+      db
+        .updateTable('deliveries')
+        .set({ state: 'delivered' })
+        .where('id', 'in', first.together.slice(from, to))
+        .execute();
+    // A whole batch or none, while others are under way.
+    const least = express.batchSize;
+    await endSome(0, least - 1);
+    expect(await admitBoth({ express })).toMatchObject({ together: [], crowded: true });
+    await endSome(least - 1, least);
+    expect((await admitBoth({ express })).together.length).toBe(least);
+  });
+
+  test('E14: few that come while a batch is under way wait a moment for more, and no longer', async () => {
+    const express = { ...WIDE, batchSize: 10, gatherMs: 30_000 };
+    const subscriptionId = await subscribe({ lane: 'express' });
+    await deliver(subscriptionId, 1, { date_created: new Date() });
+    expect((await admitBoth({ express })).together.length).toBe(1); // nothing is under way
+    await deliver(subscriptionId, 1, { date_created: new Date() });
+    expect((await admitBoth({ express })).together.length).toBe(1); // less than a batch is
+    await deliver(subscriptionId, 8, { date_created: new Date() });
+    expect((await admitBoth({ express })).together.length).toBe(8);
+    await deliver(subscriptionId, 9, { date_created: new Date() });
+    expect(await admitBoth({ express })).toMatchObject({ together: [], crowded: true });
+    await deliver(subscriptionId, 1, { date_created: new Date() });
+    expect((await admitBoth({ express })).together.length).toBe(10);
+    await deliver(subscriptionId, 1, { date_created: ago(31_000) });
+    expect((await admitBoth({ express })).together.length).toBe(1);
   });
 
   test.each<[string, Updateable<SubscriptionTable>]>([
@@ -553,13 +579,17 @@ describe('lanes', () => {
     expect(await deliveryRow(db, before!)).toMatchObject({ carrier: batches[0]!.id });
   });
 
-  test('E14: one that is queued again goes by batch, whatever it had before', async () => {
+  test('E14: one that is queued again goes by batch, unless a workflow may still have it in hand', async () => {
     const { db } = database;
     const subscriptionId = await subscribe({ lane: 'express' });
-    const [id] = await deliver(subscriptionId, 1, { attempt_count: 36, state: 'failed', started_at: ago(MINUTE) });
-    await db.updateTable('deliveries').set({ carrier: id }).where('id', '=', id!).execute();
-    await reopenDelivery(db, id!, true);
-    expect(await admitBoth()).toMatchObject({ alone: [], together: [id] });
+    const over = { attempt_count: 36, state: 'failed', started_at: ago(MINUTE) } as const;
+    const [ended] = await deliver(subscriptionId, 1, over); // by an attempt
+    const [stopped] = await deliver(subscriptionId, 1, { ...over, state: 'cancelled' }); // while its workflow slept, or attempted
+    const [sent] = await deliver(subscriptionId, 1, { ...over, state: 'cancelled', carrier: randomUUID() }); // by a batch
+    await db.updateTable('deliveries').set({ carrier: stopped! }).where('id', '=', stopped!).execute();
+    for (const id of [ended, stopped, sent]) expect(await reopenDelivery(db, id!, true)).toBe(true);
+    expect(await admitBoth()).toMatchObject({ alone: [stopped], together: [ended] });
+    expect((await takeStrays(db, 1_000, 10)).map(({ id }) => id)).toEqual([sent]); // should the batch be over
   });
 
   test('E14: a lane that is changed applies to what waits, from the next look on', async () => {

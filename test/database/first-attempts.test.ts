@@ -213,7 +213,8 @@ describe('recording', () => {
     const found = await deliveriesToContinue(db, 100);
     expect(found.filter(({ id }) => ids.includes(id)).map(({ id }) => id)).toEqual([failing]);
     for (const id of [delivered, gone, cancelled])
-      expect(await deliveryRow(db, id!)).toMatchObject({ started_at: expect.any(Date) as Date, carrier: batchId });
+      expect(await deliveryRow(db, id!)).toMatchObject({ started_at: expect.any(Date) as Date, carrier: null });
+    expect(await deliveryRow(db, failing!)).toMatchObject({ started_at: null, carrier: batchId });
   });
 
   test('E14 D5: an attempt that got through is a fact, also when its delivery was cancelled; a failure is none', async () => {
@@ -354,7 +355,7 @@ describe('reading a batch', () => {
 
 /** Those among them that are admitted now, each by a workflow of its own. */
 async function admittedAgain(of: string[]): Promise<string[]> {
-  const express = { batches: 10, batchSize: 100, inFlight: 1_000, backlog: 0 };
+  const express = { batches: 10, batchSize: 100, inFlight: 1_000, gatherMs: 0, backlog: 0 };
   const limits = { batch: 1_000, inFlight: 1_000, inFlightOnTrial: 1_000, probeLeaseMs: MINUTE, express };
   const { admitted } = await admitDeliveries(db, limits);
   return of.filter((id) => admitted.some((one) => one.id === id));

@@ -56,9 +56,7 @@ describe('a batch with a receiver that hangs', () => {
       .poll(async () =>
         (await batchesTo(forgeflow, dead.name)).map((batch) => batch.typedSearchAttributes.get(subscriptionsKey)),
       )
-      .toEqual([
-        { forgeflowSubscriptions: expect.arrayContaining([one, two, dead].map(({ name }) => name)) as string[] },
-      ]);
+      .toEqual([expect.arrayContaining([one, two, dead].map(({ name }) => name))]);
     await hanging.waitForRequests(4);
     const hangsSince = Date.now();
     await untilCount(forgeflow, one.name, 'delivered', all.filter(({ subscription }) => subscription === one).length);

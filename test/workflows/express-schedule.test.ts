@@ -112,7 +112,7 @@ describe('the 24 hours in the express lane', () => {
     await handle.terminate();
   });
 
-  test('E14 D15: a batch in which nothing fails is a single activity, with a history as short as one delivery has', async () => {
+  test('E14 D15: a batch in which nothing fails is a single local activity, with a history as short as one delivery has', async () => {
     const { forgeflow } = environment;
     const receiver = await startReceiver();
     const subscription = await subscribeExpress(environment, receiver.url);
@@ -120,8 +120,9 @@ describe('the 24 hours in the express lane', () => {
     for (const delivery of deliveries) expect(await untilOver(forgeflow, delivery)).toMatchObject({ attemptCount: 1 });
     for (const { workflowId } of await untilBatchesEnded(forgeflow, subscription.name)) {
       const handle = forgeflow.temporal.workflow.getHandle(workflowId);
-      expect((await eventsOf(handle)).length).toBeLessThan(12);
-      expect(await activitiesOf(handle)).toBe(1);
+      const events = await eventsOf(handle);
+      expect(events.length).toBeLessThan(12);
+      expect(events.filter(({ markerRecordedEventAttributes: marker }) => Boolean(marker)).length).toBe(1);
     }
     expect(await hasOwnWorkflow(deliveries[0]!)).toBe(false);
     await receiver.close();
@@ -181,7 +182,8 @@ describe('what a receiver answers in the express lane', () => {
     const { runId } = await delivery.handle.describe();
     await database.db
       .updateTable('deliveries')
-      .set({ window_started_at: new Date(Date.now() - 25 * HOUR) })
+      // As an attempt leaves one that it has ended.
+      .set({ state: 'failed', carrier: null, window_started_at: new Date(Date.now() - 25 * HOUR) })
       .where('id', '=', delivery.id)
       .execute();
     await forgeflow.deliveries.redeliver(delivery.id, { reset: false });

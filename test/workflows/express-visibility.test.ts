@@ -116,7 +116,7 @@ describe('a batch that somebody ends in the Web UI', () => {
     await receiver.waitForRequests(1);
     const handle = await batchTo(subscription);
     await handle.cancel();
-    await sleep(2_500); // it hears of that with its heartbeat, after 2 s
+    await sleep(6_000); // it hears of that when its workflow task is renewed, every 4 s
     const sent = receiver.requests.length;
     expect(sent).toBeLessThan(40);
     receiver.letGo(200);
