@@ -3,6 +3,8 @@ import { createCheckRunner } from '../../activities/check-runner.ts';
 import { createGitlabAccess } from '../../activities/gitlab-access.ts';
 import { createActivities } from '../../activities/index.ts';
 import { createJobClones } from '../../activities/job-clones.ts';
+import { Publisher } from '../../src/bus/publisher.ts';
+import type { ForgeflowClient } from '../../src/client/forgeflow-client.ts';
 import { Subscriptions } from '../../src/client/subscriptions.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type ForgeflowDatabase, openDatabase } from '../../src/database/connection.ts';
@@ -43,6 +45,8 @@ export interface DeliveryStage {
   starts: Starts;
   logger: Logger;
   pids: { postgres: number; temporal: number };
+  /** What a client offers. */
+  forgeflow: Pick<ForgeflowClient, 'subscriptions' | 'publish'>;
   /** A subscription to the receiver. */
   subscribe(topic: string, lane: Lane): Promise<void>;
 }
@@ -84,6 +88,7 @@ export async function setDeliveryStage(variant: Variant, cleanup: Cleanup): Prom
     cleanup,
   );
   const [url = ''] = receivers.urls;
+  const publisher = new Publisher(db);
   const subscriptions = new Subscriptions({ config, db, temporal: engine.client, sealer, guard });
   const starts = runRelay(variant, { db: dbOfWorkers, databaseUrl, engine, logger }, cleanup);
   return {
@@ -95,6 +100,7 @@ export async function setDeliveryStage(variant: Variant, cleanup: Cleanup): Prom
     sender,
     starts,
     logger,
+    forgeflow: { subscriptions, publish: (publication) => publisher.publish(publication) },
     pids: { postgres: postgresPid, temporal: pid },
     async subscribe(topic, lane) {
       await subscriptions.add({ name: topic, url, patterns: [topic], lane });

@@ -4,7 +4,7 @@ import type { Courier } from './courier.ts';
 import { PAYLOAD } from './http-job.ts';
 
 export interface ForgeflowCourierOptions {
-  forgeflow: ForgeflowClient;
+  forgeflow: Pick<ForgeflowClient, 'subscriptions' | 'publish'>;
   /** What the lanes are called together; no two couriers have the same. */
   name: string;
   laneOf: (endpoint: number) => Lane;

@@ -10,7 +10,7 @@ import { readJobEvent } from './read-job-events.ts';
 import { continueDeliveries, reviveStrays, startDeliveries } from './start-deliveries.ts';
 import { submitBatch } from './submit-jobs.ts';
 import { SubscriptionsCache } from './subscriptions-cache.ts';
-import { startWorkLoop } from './work-loop.ts';
+import { startWorkLoop, type WorkLoopOptions } from './work-loop.ts';
 
 export interface RelayOptions {
   db: ForgeflowDatabase;
@@ -42,10 +42,10 @@ const INTERVALS: Intervals = { poll: 1_000, reload: 60_000, health: 30_000, stra
 const CROWDED_MS = { first: 25, longest: 400 };
 
 /**
- * How soon what was taken together is followed by the next, in ms: a transaction for each event, and a workflow for a batch of few,
- * would be most of what it costs. Where many wait there is no pause.
+ * While few wait, what comes next is gathered for a moment: a transaction for each event, and a workflow for a batch of few, would
+ * be most of what it costs.
  */
-const PACE_MS = { dispatching: 5, starting: 20 };
+const PAUSE_MS = { afterEvents: 3, afterBatch: 25 };
 const MANY = 50;
 
 export interface Relay {
@@ -63,31 +63,22 @@ export function startRelay(options: RelayOptions): Relay {
   let crowdedMs = CROWDED_MS.first;
 
   const starts = { db, temporal, logger, expressBacklog: options.expressBacklog };
-  const loop = (name: string, work: () => Promise<number>, paceMs?: number) =>
-    startWorkLoop({ name, work, paceMs, outage });
+  const loop = (name: string, work: WorkLoopOptions['work']) => startWorkLoop({ name, work, outage });
 
-  const starting = loop(
-    'starting deliveries',
-    async () => {
-      const { started, crowded } = await startDeliveries(starts);
-      crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
-      if (crowded) return crowdedMs;
-      if (started === 0) return intervals.poll;
-      return started < MANY ? 1 : 0;
-    },
-    PACE_MS.starting,
-  );
-  const dispatching = loop(
-    'dispatching events',
-    async () => {
-      const events = await dispatchBatch(db, subscriptions);
-      if (events === 0) return intervals.poll;
-      starting.wake();
-      interpreting.wake();
-      return events < MANY ? 1 : 0;
-    },
-    PACE_MS.dispatching,
-  );
+  const starting = loop('starting deliveries', async () => {
+    const { started, batches, crowded } = await startDeliveries(starts);
+    crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
+    if (crowded) return crowdedMs;
+    if (started === 0) return intervals.poll;
+    return { pauseMs: batches > 0 && started < MANY ? PAUSE_MS.afterBatch : 0, restMs: 0 };
+  });
+  const dispatching = loop('dispatching events', async () => {
+    const events = await dispatchBatch(db, subscriptions);
+    if (events === 0) return intervals.poll;
+    starting.wake();
+    interpreting.wake();
+    return { pauseMs: events < MANY ? PAUSE_MS.afterEvents : 0, restMs: 0 };
+  });
   const interpreting = loop('reading events for jobs', async () => {
     if (!(await readJobEvent({ db, logger }))) return intervals.poll;
     submitting.wake();

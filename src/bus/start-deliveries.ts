@@ -47,10 +47,12 @@ interface Telling {
 
 /**
  * Tells workflows of the deliveries that wait to go on, by starting or waking them.
- * @returns how many deliveries, and whether more wait for places that others have
+ * @returns how many deliveries, how many batches some of them went out in, and whether more wait for places that others have
  * @throws what Temporal threw; those that could not be told wait again
  */
-export async function startDeliveries(dependencies: StartDependencies): Promise<{ started: number; crowded: boolean }> {
+export async function startDeliveries(
+  dependencies: StartDependencies,
+): Promise<{ started: number; batches: number; crowded: boolean }> {
   const { db, temporal, expressBacklog } = dependencies;
   const limits = { ...LIMITS, express: { ...EXPRESS, backlog: expressBacklog } };
   const { admitted, batches, crowded } = await admitDeliveries(db, limits);
@@ -65,7 +67,8 @@ export async function startDeliveries(dependencies: StartDependencies): Promise<
     })),
   ];
   await tellAll(dependencies, tellings);
-  return { started: tellings.flatMap(({ deliveryIds }) => deliveryIds).length, crowded };
+  const started = tellings.flatMap(({ deliveryIds }) => deliveryIds).length;
+  return { started, batches: batches.length, crowded };
 }
 
 /**

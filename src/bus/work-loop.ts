@@ -3,14 +3,16 @@ import type { Outage } from './outage.ts';
 
 export interface WorkLoopOptions {
   name: string;
-  /** A piece of work. @returns how long to wait before the next one if nobody wakes the loop, in ms; 0 for at once */
-  work: () => Promise<number>;
-  /**
-   * The least time from the beginning of a piece to that of the next, in ms, unless work itself wants to go on at once: what comes
-   * meanwhile is done together.
-   */
-  paceMs?: number | undefined;
+  /** A piece of work. @returns how long to wait before the next one, in ms; 0 for not at all */
+  work: () => Promise<Rest | number>;
   outage: Outage;
+}
+
+export interface Rest {
+  /** Whatever there is to do: what comes meanwhile is done together. */
+  pauseMs: number;
+  /** And then, if nobody has woken the loop, or wakes it. */
+  restMs: number;
 }
 
 export interface WorkLoop {
@@ -24,7 +26,7 @@ const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 
 /** Does a piece of work again and again. When it fails, it waits, longer each time, and goes on. */
-export function startWorkLoop({ name, work, paceMs = 0, outage }: WorkLoopOptions): WorkLoop {
+export function startWorkLoop({ name, work, outage }: WorkLoopOptions): WorkLoop {
   let stopped = false;
   let woken = false;
   let failures = 0;
@@ -33,12 +35,12 @@ export function startWorkLoop({ name, work, paceMs = 0, outage }: WorkLoopOption
 
   async function step(): Promise<void> {
     woken = false;
-    const begunAt = performance.now();
     try {
-      const restMs = await work();
+      const rest = await work();
+      const { pauseMs, restMs } = typeof rest === 'number' ? { pauseMs: 0, restMs: rest } : rest;
       failures = 0;
       outage.ends(name);
-      if (restMs > 0) await wait(begunAt + paceMs - performance.now(), { wakeable: false });
+      await wait(pauseMs, { wakeable: false });
       if (!isWoken()) await wait(restMs);
     } catch (error) {
       outage.begins(name, error);
