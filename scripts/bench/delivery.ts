@@ -1,4 +1,4 @@
-import { withCleanup } from './cleanup.ts';
+import { Cleanup, withCleanup } from './cleanup.ts';
 import { say } from './console.ts';
 import { contest } from './contest.ts';
 import { measureLatency } from './delivery-latency.ts';
@@ -59,13 +59,17 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
     const eagerEngine = bareEngine(engine, { startsAtOnce: STARTS_AT_ONCE, eager: true });
     const [product, ...variants] = [lane(PRODUCT), ...VARIANTS.map(lane)];
     const express = expressLane(stage, { topic: EXPRESS_TOPIC, publishesAtOnce: AT_ONCE });
-    const graphile = await graphileWorker(peer, cleanup);
-    const boss = await pgBoss(peer, cleanup);
+    const peers = new Cleanup();
+    cleanup.add(() => peers.run());
+    const graphile = await graphileWorker(peer, peers);
+    const boss = await pgBoss(peer, peers);
     const contenders = [engineLimit, product, express, graphile, eagerEngine, ...variants, boss];
     const rates = await contest(contenders, size, { say, signal });
     const of = (name: string): number[] => rates.get(name) ?? [];
     const lanes = [product, ...variants];
     const historyEvents = await Promise.all(lanes.map((one) => one.historyEvents()));
+    await peers.run(); // their connections are needed
+    stage.starts.variant = PRODUCT;
     const latencies = await measureLatency(stage, {
       ...size.latency,
       rate: LIGHT_LOAD * median(of(express.name)),
