@@ -97,7 +97,7 @@ class Batch {
 
   /** One that may be attempted now; undefined when it is over meanwhile, or others have taken it. */
   async #current(id: string): Promise<Known | undefined> {
-    while (performance.now() - this.#readAt >= FRESH_MS) {
+    if (performance.now() - this.#readAt >= FRESH_MS) {
       this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
       await this.#reading;
     }

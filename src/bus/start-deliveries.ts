@@ -22,7 +22,7 @@ export interface StartDependencies {
 const AT_ONCE = 20;
 
 /** How far ahead of the requests a subscription may be, and batches that are started at once. */
-const EXPRESS = { batches: 5, batchSize: BATCH_SIZE, inFlight: 1_000, gatherMs: 50 };
+const EXPRESS = { batches: 5, batchSize: BATCH_SIZE, inFlight: 1_000, inFlightOfAll: 10_000, gatherMs: 50 };
 
 const LIMITS = {
   batch: 60,

@@ -111,6 +111,7 @@ async function readTemporal(temporal: Client): Promise<TemporalStatus | null> {
     listDeadJobs(temporal, DEAD_SHOWN),
     describeQueue(temporal, FORGEFLOW_QUEUE, 'workflow'),
     describeQueue(temporal, FORGEFLOW_QUEUE, 'activity'),
+    describeQueue(temporal, EGRESS_QUEUE, 'workflow'),
     describeQueue(temporal, EGRESS_QUEUE, 'activity'),
     describeQueue(temporal, GITLAB_QUEUE, 'activity'),
     describeQueue(temporal, GIT_QUEUE, 'activity'),

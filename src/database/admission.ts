@@ -38,6 +38,8 @@ export interface ExpressLimits {
   batches: number;
   batchSize: number;
   inFlight: number;
+  /** Of all subscriptions together that have more waiting. */
+  inFlightOfAll: number;
   /** How long few deliveries wait for more of them, while a batch or more of their subscription is under way. */
   gatherMs: number;
   /** A subscription in lane `auto` goes express while it has more deliveries waiting than this. */
@@ -98,7 +100,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
           -- a whole batch, or none: a workflow for few costs as much as one for many
           when in_flight.count > 0 and ${express.inFlight}::int - in_flight.count < ${express.batchSize}::int then 0
           else ${express.inFlight}::int - in_flight.count
-        end as places,
+        end as places, in_flight.count as in_flight,
         -- while others of it are under way, those that came just now wait for more
         subscription.express and in_flight.count >= ${express.batchSize}::int and (
           select count(*) < ${express.batchSize}::int
@@ -128,6 +130,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         end / count(*) over (partition by room.express)) as share
       from room left join ours on ours.id = room.id
       where places > 0 and not gathers and (state <> 'tripped' or ours.id is not null)
+        and (not express or (select coalesce(sum(in_flight), 0) from room where express) < ${express.inFlightOfAll}::int)
       order by random() limit ${batch}
     ), chosen as (
       select turn.id as subscription_id, turn.name, turn.url, turn.state, delivery.id,
@@ -158,7 +161,10 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         case when placed.express then deliveries.carrier end as batch
     )
     select (select json_agg(told) from told) as admitted,
-      exists (select from room where state <> 'tripped' and (places <= 0 or gathers)) as crowded
+      exists (
+        select from room
+        where state <> 'tripped' and (places <= 0 or gathers or express and not exists (select from turn where turn.id = room.id))
+      ) as crowded
   `.execute(db);
   const { admitted, crowded } = rows[0] ?? { admitted: null, crowded: false };
   const [alone, together] = apart(admitted ?? []);

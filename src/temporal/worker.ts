@@ -27,7 +27,7 @@ export function installRuntime(logger: Logger, metricsPort: number | undefined):
 const WAITING_ROOM = 10;
 
 /** Batches of first attempts in hand at once; a few of them may be there for nothing but an endpoint that does not answer. */
-const MOST_BATCHES = 100;
+const MOST_BATCHES = 200;
 
 /** Lets a process end in which no connection was made after all; the last connection that closes does it otherwise. */
 export async function releaseRuntime(): Promise<void> {

@@ -238,6 +238,7 @@ test('status() counts deliveries, subscriptions, workers and what waits for them
   expect(queues!.map(({ queue, kind, workers }) => ({ queue, kind, workers }))).toEqual([
     { queue: 'forgeflow', kind: 'workflow', workers: 1 },
     { queue: 'forgeflow', kind: 'activity', workers: 1 },
+    { queue: 'egress', kind: 'workflow', workers: 1 },
     { queue: 'egress', kind: 'activity', workers: 1 },
     { queue: 'gitlab', kind: 'activity', workers: 1 },
     { queue: 'git', kind: 'activity', workers: 1 },

@@ -27,7 +27,7 @@ const LIMITS: AdmissionLimits = {
   inFlight: 50,
   inFlightOnTrial: 4,
   probeLeaseMs: 5 * MINUTE,
-  express: { batches: 3, batchSize: 10, inFlight: 100, gatherMs: 0, backlog: 20 },
+  express: { batches: 3, batchSize: 10, inFlight: 100, inFlightOfAll: 100_000, gatherMs: 0, backlog: 20 },
 };
 
 let database: TestDatabase;
@@ -413,7 +413,7 @@ describe('lanes', () => {
   }
 
   /** The express lane with no bounds that matter. */
-  const WIDE = { batches: 50, batchSize: 10, inFlight: 10_000, gatherMs: 0, backlog: 20 };
+  const WIDE = { batches: 50, batchSize: 10, inFlight: 10_000, inFlightOfAll: 100_000, gatherMs: 0, backlog: 20 };
 
   test('E14: in lane express they come in batches, each with what its workflow is started with', async () => {
     const { db } = database;
@@ -510,6 +510,18 @@ describe('lanes', () => {
     expect(await admitBoth({ express })).toMatchObject({ together: [], crowded: true });
     await endSome(least - 1, least);
     expect((await admitBoth({ express })).together.length).toBe(least);
+  });
+
+  test('E14: all together have no more than so many in flight', async () => {
+    const express = { ...WIDE, inFlightOfAll: 30 };
+    const [one, other] = [await subscribe({ lane: 'express' }), await subscribe({ lane: 'express' })];
+    await deliver(one, 60, { started_at: new Date() });
+    await deliver(one, 10);
+    await deliver(other, 10);
+    expect(await admitBoth({ express })).toMatchObject({ together: [], crowded: true });
+    const workflows = await subscribe();
+    await deliver(workflows, 10);
+    expect((await admitBoth({ express })).alone.length).toBe(10); // who is in the other lane is not concerned
   });
 
   test('E14: few that come while a batch is under way wait a moment for more, and no longer', async () => {

@@ -355,7 +355,7 @@ describe('reading a batch', () => {
 
 /** Those among them that are admitted now, each by a workflow of its own. */
 async function admittedAgain(of: string[]): Promise<string[]> {
-  const express = { batches: 10, batchSize: 100, inFlight: 1_000, gatherMs: 0, backlog: 0 };
+  const express = { batches: 10, batchSize: 100, inFlight: 1_000, inFlightOfAll: 100_000, gatherMs: 0, backlog: 0 };
   const limits = { batch: 1_000, inFlight: 1_000, inFlightOnTrial: 1_000, probeLeaseMs: MINUTE, express };
   const { admitted } = await admitDeliveries(db, limits);
   return of.filter((id) => admitted.some((one) => one.id === id));

@@ -128,7 +128,7 @@ describe('a database of the version before the event bus', () => {
     await recordOldDelivery(`('failed', 36, now(), null::timestamptz)`);
     await recordOldDelivery(`('cancelled', 0, null::timestamptz, null::timestamptz)`);
     await migrateUp(db);
-    const express = { batches: 1, batchSize: 1, inFlight: 1, gatherMs: 0, backlog: 1 };
+    const express = { batches: 1, batchSize: 1, inFlight: 1, inFlightOfAll: 100_000, gatherMs: 0, backlog: 1 };
     const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 1, probeLeaseMs: 1_000, express };
     const { admitted } = await admitDeliveries(db, limits);
     expect(admitted.map(({ id }) => id)).toEqual([fresh.delivery]);
@@ -284,7 +284,7 @@ describe('a database of the version before the lanes', () => {
       [over!]: null,
     });
     await db.updateTable('subscriptions').set({ lane: 'express' }).execute();
-    const express = { batches: 1, batchSize: 10, inFlight: 10, gatherMs: 0, backlog: 1 };
+    const express = { batches: 1, batchSize: 10, inFlight: 10, inFlightOfAll: 100_000, gatherMs: 0, backlog: 1 };
     const limits = { batch: 10, inFlight: 10, inFlightOnTrial: 10, probeLeaseMs: 1_000, express };
     const { admitted, batches } = await admitDeliveries(db, limits);
     expect([admitted.map(({ id }) => id), batches]).toEqual([[waiting], []]);
