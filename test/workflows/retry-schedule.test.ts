@@ -1,37 +1,20 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fastForward } from '../../src/dev/fast-forward.ts';
-import type { DeliveryWithAttempts } from '../../src/index.ts';
 import { DEAD_URL, deliverTo, sleepingDelivery, untilClosed, untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { eventsOf } from '../support/history.ts';
 import { startReceiver } from '../support/receiver.ts';
+import { expectOnSchedule } from '../support/retry-schedule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** What the attempts themselves take of the real clock, all together. */
-const DRIFT_MS = 60_000;
 
 let environment: Environment;
 beforeAll(async () => {
   environment = await startEnvironment();
 });
 afterAll(() => environment.stop());
-
-const SCHEDULE = [
-  ...Array.from({ length: 13 }, (_, index) => index * 5 * MINUTE),
-  ...Array.from({ length: 23 }, (_, index) => (index + 2) * HOUR),
-];
-
-function expectOnSchedule({ attempts }: DeliveryWithAttempts, count: number): void {
-  const first = Date.parse(attempts[0]!.sentAt);
-  expect(attempts.map(({ number }) => number)).toEqual(Array.from({ length: count }, (_, index) => index + 1));
-  for (const { number, sentAt } of attempts) {
-    const late = Date.parse(sentAt) - first - SCHEDULE[number - 1]!;
-    expect(late, `attempt ${number}`).toBeGreaterThanOrEqual(0);
-    expect(late, `attempt ${number}`).toBeLessThan(DRIFT_MS);
-  }
-}
 
 describe('the 24 hours', () => {
   test('D2 D15 a dead receiver is tried exactly 36 times, the last one at 24 h; then the delivery has failed', async () => {
