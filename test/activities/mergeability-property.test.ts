@@ -9,7 +9,7 @@ import { TEST_ENVIRONMENT } from '../support/git-repository.ts';
 import { type MergeWorld, type ServedRepository, startMergeWorld } from '../support/merge-world.ts';
 
 // test/git/merge-property.test.ts does this with many more histories for the trial merge alone.
-const HISTORIES = Number(process.env['MERGE_REQUESTS'] ?? 25);
+const HISTORIES = Number(process.env['MERGE_REQUESTS'] ?? 10);
 const SEED = process.env['MERGE_REQUESTS_SEED'];
 
 let world: MergeWorld;

@@ -14,7 +14,7 @@ import { type MergeEnvironment, startMergeEnvironment, untilQuiet } from '../sup
 import { type Receiver, startReceiver } from '../support/receiver.ts';
 
 // MERGE_SEQUENCES=50 MERGE_SEQUENCES_SEED=… for a longer run, or one again.
-const SEQUENCES = Number(process.env['MERGE_SEQUENCES'] ?? 2);
+const SEQUENCES = Number(process.env['MERGE_SEQUENCES'] ?? 1);
 const SEED = process.env['MERGE_SEQUENCES_SEED'];
 
 let environment: MergeEnvironment;

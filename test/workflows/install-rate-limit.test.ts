@@ -103,14 +103,11 @@ describe('G4: a GitLab that refuses with 429 ends the run early, and the next on
   });
 
   // Who we are, two pages of the listing, of which the last is empty, and three for each.
-  test.each(Array.from({ length: 13 }, (_, index) => 1 + index * 3).concat([2, 3, 39]))(
-    '12 repositories, refused: request %i',
-    async (n) => {
-      const [first] = await refuseAndResume(12, atRequest(n));
-      expect(world.gitlab.requests.findIndex(({ status }) => status === 429)).toBe(n - 1);
-      if (n <= 2) expect(first).toMatchObject({ installed: 0, remaining: 0 });
-    },
-  );
+  test.each([1, 2, 3, 4, 10, 19, 28, 37, 39])('12 repositories, refused: request %i', async (n) => {
+    const [first] = await refuseAndResume(12, atRequest(n));
+    expect(world.gitlab.requests.findIndex(({ status }) => status === 429)).toBe(n - 1);
+    if (n <= 2) expect(first).toMatchObject({ installed: 0, remaining: 0 });
+  });
 
   test.each([1, 6, 11])('12 repositories, refused: all after POST %i', async (n) => {
     const [first, second] = await refuseAndResume(12, afterPost(n));

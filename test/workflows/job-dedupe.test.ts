@@ -221,7 +221,7 @@ describe('J2: a trigger is never lost', () => {
       fc.asyncProperty(fc.array(plan, { minLength: 8, maxLength: 8 }), async (plans) => {
         await Promise.all(plans.map(obeyLaws));
       }),
-      { numRuns: 4, endOnFailure: true },
+      { numRuns: 2, endOnFailure: true },
     );
   });
 });
