@@ -16,6 +16,8 @@ export interface BusRun {
   waitedMs: number;
   /** Batches of first attempts. */
   batches: number;
+  /** Deliveries with a workflow of their own. */
+  ownWorkflows: number;
   evidence: Evidence;
 }
 
@@ -103,6 +105,7 @@ export async function playBus(
     publishingMs: published - began,
     waitedMs: done - published,
     batches: await count(`WorkflowType = '${BATCHES}'`),
+    ownWorkflows: await count(`WorkflowType = 'deliverWebhook'`),
     evidence: {
       events: plan.events,
       arrivals,

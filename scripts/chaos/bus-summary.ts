@@ -4,10 +4,12 @@ import type { BusRun } from './bus-run.ts';
 import type { BusStage } from './bus-stage.ts';
 
 /** What was done in a run, and what it came to, in numbers. */
-export function summarize({ faults, publishingMs, waitedMs, batches, evidence }: BusRun, { crew }: BusStage) {
+export function summarize(
+  { faults, publishingMs, waitedMs, batches, ownWorkflows, evidence }: BusRun,
+  { crew }: BusStage,
+) {
   const { events, arrivals, deliveries } = evidence;
   const published = events.filter(isPublished);
-  const byBatch = deliveries.filter((delivery) => delivery.byBatch);
   const latencies = deliveries
     .flatMap(({ eventId, subscription, publishedAt }) => {
       const pair = arrivals.get(eventId, subscription);
@@ -23,8 +25,8 @@ export function summarize({ faults, publishingMs, waitedMs, batches, evidence }:
     doubled: arrivals.requests - arrivals.count,
     attempts: attemptsOf(deliveries),
     batches,
-    deliveredByBatches: byBatch.length,
-    deliveredByOwnWorkflows: deliveries.length - byBatch.length,
+    deliveredByBatches: deliveries.length - ownWorkflows,
+    deliveredByOwnWorkflows: ownWorkflows,
     laneChanges: faults.laneChanges,
     workersKilled: crew.kills,
     workersRetired: crew.orderlyEnds.length,

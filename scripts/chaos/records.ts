@@ -10,8 +10,6 @@ export interface RecordedDelivery {
   /** The numbers of its attempts, in order. */
   attempts: number[];
   lastStatusCode: number | null;
-  /** Whether it went out with a batch, the last time, and not by a workflow of its own. */
-  byBatch: boolean;
   /** When the event was stored. */
   publishedAt: Date;
 }
@@ -47,8 +45,7 @@ export class Records {
         delivery.attempt_count as "attemptCount", event.created_at as "publishedAt",
         array(select number from attempts where delivery_id = delivery.id order by number) as attempts,
         (select status_code from attempts where delivery_id = delivery.id order by number desc limit 1)
-          as "lastStatusCode",
-        delivery.carrier is distinct from delivery.id as "byBatch"
+          as "lastStatusCode"
       from deliveries delivery
         join events event on event.id = delivery.event_id
         join subscriptions subscription on subscription.id = delivery.subscription_id
