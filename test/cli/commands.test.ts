@@ -223,6 +223,7 @@ describe('JSON shapes', () => {
     expect(status.queues!.map(({ queue, kind, workers }) => `${queue} ${kind} ${workers}`)).toEqual([
       'forgeflow workflow 1',
       'forgeflow activity 1',
+      'egress workflow 1',
       'egress activity 1',
       'gitlab activity 1',
       'git activity 1',
