@@ -82,7 +82,7 @@ export async function continueDeliveries(dependencies: StartDependencies): Promi
   const told: string[] = [];
   try {
     const tellings = waiting.map((delivery) => ({
-      deliveryIds: [],
+      deliveryIds: [delivery.id],
       tell: async () => {
         await continueDelivery(temporal, delivery);
         told.push(delivery.id);
