@@ -1,4 +1,4 @@
-import { Context, heartbeat, log } from '@temporalio/activity';
+import { Context, log } from '@temporalio/activity';
 import { endDelivery } from '../src/database/deliveries.ts';
 import {
   type BatchedDelivery,
@@ -26,7 +26,6 @@ export interface FirstAttemptsRequest {
 
 export type FirstAttempts = ReturnType<typeof createFirstAttempts>;
 
-const HEARTBEAT_MS = 2_000;
 /** How long an attempt waits for a place among the requests in flight before it is put back. */
 const GATE_PATIENCE_MS = 20_000;
 /** How long what was read of a delivery and its subscription holds; who waits longer for a place reads it again. */
@@ -39,13 +38,10 @@ export function createFirstAttempts(dependencies: DeliveryAttemptsDependencies) 
      * @throws ApplicationFailure `WebhookDeliveryRetry` for faults of ours; what was written down by then is not repeated
      */
     async makeFirstAttempts(request: FirstAttemptsRequest): Promise<FirstAttemptsResult> {
-      const pulse = setInterval(heartbeat, HEARTBEAT_MS);
       try {
         return await new Batch(dependencies, request).run();
       } catch (error) {
         throw webhookDeliveryRetry(error);
-      } finally {
-        clearInterval(pulse);
       }
     },
   };
@@ -174,7 +170,10 @@ class Batch {
       return;
     }
     const payload = delivery.payload ?? (await loadPayload(db, delivery.eventId));
-    if (payload === undefined) return; // it went with its delivery
+    if (payload === undefined) {
+      this.#result.leftOut += 1; // it went with its delivery
+      return;
+    }
     const sentAt = new Date();
     const request = webhookRequest({
       url: subscription.url,

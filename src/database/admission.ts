@@ -60,6 +60,9 @@ interface Admitted extends DeliveryToStart {
   batch: string | null;
 }
 
+/** Of a delivery: no workflow was told of it, and none waits for its next attempt. By an index that is made for this. */
+const isWaiting = sql`started_at is null and deliveries.state = 'pending' and next_attempt_at is null`;
+
 /**
  * Takes deliveries that wait for a workflow to be told, and marks them as told: whoever takes them is to tell it.
  * Fair between subscriptions, each of which has a limit of its own; a tripped one gets a single probe when one is due,
@@ -72,10 +75,10 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
   const { rows } = await sql<{ crowded: boolean; admitted: Admitted[] | null }>`
     with recursive waiting as ( -- the subscriptions that have deliveries waiting, without reading all of these
       (select subscription_id from deliveries
-        where started_at is null and state = 'pending' and next_attempt_at is null order by subscription_id limit 1)
+        where ${isWaiting} order by subscription_id limit 1)
       union all
       select (select subscription_id from deliveries
-        where started_at is null and state = 'pending' and next_attempt_at is null
+        where ${isWaiting}
           and subscription_id > waiting.subscription_id
         order by subscription_id limit 1)
       from waiting where waiting.subscription_id is not null
@@ -83,7 +86,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
       select subscription.*, subscription.state = 'active' and (subscription.lane = 'express' or subscription.lane = 'auto' and (
           select count(*) from (
             select from deliveries
-            where subscription_id = subscription.id and started_at is null and state = 'pending' and next_attempt_at is null
+            where subscription_id = subscription.id and ${isWaiting}
             limit ${express.backlog}::int + 1
           ) as backlog
         ) > ${express.backlog}::int) as express
@@ -107,7 +110,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
             and min(date_created) > now() - ${express.gatherMs} * interval '1 millisecond'
           from (
             select date_created from deliveries
-            where subscription_id = subscription.id and started_at is null and state = 'pending' and next_attempt_at is null
+            where subscription_id = subscription.id and ${isWaiting}
             order by date_created limit ${express.batchSize}::int
           ) as next
         ) as gathers
@@ -115,7 +118,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         cross join lateral (
           select count(*)::int as count from deliveries
           where subscription_id = subscription.id
-            and started_at is not null and state = 'pending' and next_attempt_at is null
+            and started_at is not null and deliveries.state = 'pending' and next_attempt_at is null
         ) as in_flight
         left join deliveries nominee on nominee.id = subscription.probe_delivery_id
           and nominee.started_at is null and nominee.state = 'pending' and nominee.next_attempt_at is null
@@ -137,7 +140,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         turn.express and delivery.carrier is distinct from delivery.id as express, delivery.date_created
       from turn cross join lateral (
         select id, carrier, date_created from deliveries
-        where subscription_id = turn.id and started_at is null and deliveries.state = 'pending' and next_attempt_at is null
+        where subscription_id = turn.id and ${isWaiting}
           and (turn.state <> 'tripped' or turn.nominee is null or deliveries.id = turn.nominee)
         order by date_created, id limit least(turn.places, turn.share) for update skip locked
       ) delivery

@@ -3,8 +3,8 @@ import { DEACTIVATED_DETAIL, type DeliveryState } from '../domain/delivery.ts';
 import type { DeliveryToStart } from './admission.ts';
 import type { Database } from './connection.ts';
 
-/** One pending delivery, as its workflow is started with. */
-export async function pendingDelivery(db: Database, id: string): Promise<DeliveryToStart | undefined> {
+/** Pending deliveries, as their workflows are started with; which ones is for the caller to say. */
+export function selectToStart(db: Database) {
   return db
     .selectFrom('deliveries as delivery')
     .innerJoin('events as event', 'event.id', 'delivery.event_id')
@@ -17,9 +17,11 @@ export async function pendingDelivery(db: Database, id: string): Promise<Deliver
       'subscription.url',
       'delivery.attempt_count as attemptCount',
     ])
-    .where('delivery.state', '=', 'pending')
-    .where('delivery.id', '=', id)
-    .executeTakeFirst();
+    .where('delivery.state', '=', 'pending');
+}
+
+export async function pendingDelivery(db: Database, id: string): Promise<DeliveryToStart | undefined> {
+  return selectToStart(db).where('delivery.id', '=', id).executeTakeFirst();
 }
 
 /** Tells the relays, from the commit on, that deliveries wait for their workflow to be told. */

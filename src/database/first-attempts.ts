@@ -4,6 +4,7 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 import type { DeliveryToStart } from './admission.ts';
 import type { Database } from './connection.ts';
+import { selectToStart } from './deliveries.ts';
 
 /** A delivery that goes out with a batch, as its attempt needs to know it. */
 export interface BatchedDelivery {
@@ -160,23 +161,13 @@ export interface DeliveryToContinue extends DeliveryToStart {
 
 /** Those that have no workflow yet, the most urgent first. */
 export async function deliveriesToContinue(db: Database, limit: number): Promise<DeliveryToContinue[]> {
-  return db
-    .selectFrom('deliveries as delivery')
-    .innerJoin('events as event', 'event.id', 'delivery.event_id')
-    .innerJoin('subscriptions as subscription', 'subscription.id', 'delivery.subscription_id')
+  return selectToStart(db)
     .select([
-      'delivery.id',
-      'event.topic',
-      'subscription.id as subscriptionId',
-      'subscription.name as subscription',
-      'subscription.url',
-      'delivery.attempt_count as attemptCount',
       'delivery.failure_detail as failureDetail',
+      sql<Date>`date_sent`.as('lastAttemptAt'),
+      sql<Date>`next_attempt_at`.as('nextAttemptAt'),
     ])
-    .select(sql<Date>`date_sent`.as('lastAttemptAt'))
-    .select(sql<Date>`next_attempt_at`.as('nextAttemptAt'))
     .where('delivery.started_at', 'is', null)
-    .where('delivery.state', '=', 'pending')
     .where('delivery.next_attempt_at', 'is not', null)
     .orderBy('delivery.next_attempt_at')
     .limit(limit)
