@@ -1,5 +1,7 @@
+import { WorkflowFailedError } from '@temporalio/client';
 import { expect } from 'vitest';
-import type { DeliveryWithAttempts } from '../../src/index.ts';
+import type { DeliveryHandle } from './deliveries.ts';
+import type { DeliveryWithAttempts, ForgeflowClient } from '../../src/index.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -21,4 +23,30 @@ export function expectOnSchedule({ attempts }: DeliveryWithAttempts, count: numb
     expect(late, `attempt ${number}`).toBeGreaterThanOrEqual(0);
     expect(late, `attempt ${number}`).toBeLessThan(DRIFT_MS);
   }
+}
+
+/** Its receiver was dead for all of its 24 h, and so it has failed for good, in its records and as a workflow. */
+export async function expectFailedAfter24Hours(
+  forgeflow: ForgeflowClient,
+  { id, handle }: { id: string; handle: DeliveryHandle },
+  dateFirstSent: string | null,
+): Promise<void> {
+  const error: unknown = await handle.result().catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(WorkflowFailedError);
+  expect((error as WorkflowFailedError).cause).toMatchObject({
+    type: 'WebhookDeliveryFailure',
+    message: 'Connection error: connection refused (attempts made: 36)',
+  });
+  const delivery = await forgeflow.deliveries.show(id);
+  expectOnSchedule(delivery, 36);
+  expect(delivery).toMatchObject({
+    state: 'failed',
+    pending: false,
+    successful: false,
+    failureDetail: 'Connection error: connection refused',
+    attemptCount: 36,
+    dateFirstSent,
+    dateSent: delivery.attempts[35]!.sentAt,
+    nextAttemptAt: null,
+  });
 }

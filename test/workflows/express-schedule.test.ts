@@ -1,4 +1,3 @@
-import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fastForward } from '../../src/dev/fast-forward.ts';
 import { DEAD_URL, untilClosed, untilDelivery } from '../support/deliveries.ts';
@@ -14,7 +13,7 @@ import {
 } from '../support/express.ts';
 import { activitiesOf, eventsOf } from '../support/history.ts';
 import { startReceiver } from '../support/receiver.ts';
-import { expectOnSchedule } from '../support/retry-schedule.ts';
+import { expectFailedAfter24Hours, expectOnSchedule } from '../support/retry-schedule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -42,24 +41,7 @@ describe('the 24 hours in the express lane', () => {
     });
     await fastForward(forgeflow.temporal, handle.workflowId, 30 * HOUR);
 
-    const error: unknown = await handle.result().catch((caught: unknown) => caught);
-    expect(error).toBeInstanceOf(WorkflowFailedError);
-    expect((error as WorkflowFailedError).cause).toMatchObject({
-      type: 'WebhookDeliveryFailure',
-      message: 'Connection error: connection refused (attempts made: 36)',
-    });
-    const delivery = await forgeflow.deliveries.show(id);
-    expectOnSchedule(delivery, 36);
-    expect(delivery).toMatchObject({
-      state: 'failed',
-      pending: false,
-      successful: false,
-      failureDetail: 'Connection error: connection refused',
-      attemptCount: 36,
-      dateFirstSent,
-      dateSent: delivery.attempts[35]!.sentAt,
-      nextAttemptAt: null,
-    });
+    await expectFailedAfter24Hours(forgeflow, { id, handle }, dateFirstSent);
     expect(await activitiesOf(handle)).toBe(35);
     expect((await eventsOf(handle)).length).toBeLessThan(500);
   });

@@ -1,11 +1,10 @@
-import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fastForward } from '../../src/dev/fast-forward.ts';
 import { DEAD_URL, deliverTo, sleepingDelivery, untilClosed, untilDelivery } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
 import { eventsOf } from '../support/history.ts';
 import { startReceiver } from '../support/receiver.ts';
-import { expectOnSchedule } from '../support/retry-schedule.ts';
+import { expectFailedAfter24Hours, expectOnSchedule } from '../support/retry-schedule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -24,24 +23,7 @@ describe('the 24 hours', () => {
     expect(Date.parse(nextAttemptAt!) - Date.parse(dateFirstSent!)).toBeLessThan(5 * MINUTE + 5_000);
     await fastForward(forgeflow.temporal, handle.workflowId, 30 * HOUR);
 
-    const error: unknown = await handle.result().catch((caught: unknown) => caught);
-    expect(error).toBeInstanceOf(WorkflowFailedError);
-    expect((error as WorkflowFailedError).cause).toMatchObject({
-      type: 'WebhookDeliveryFailure',
-      message: 'Connection error: connection refused (attempts made: 36)',
-    });
-    const delivery = await forgeflow.deliveries.show(id);
-    expectOnSchedule(delivery, 36);
-    expect(delivery).toMatchObject({
-      state: 'failed',
-      pending: false,
-      successful: false,
-      failureDetail: 'Connection error: connection refused',
-      attemptCount: 36,
-      dateFirstSent,
-      dateSent: delivery.attempts[35]!.sentAt,
-      nextAttemptAt: null,
-    });
+    await expectFailedAfter24Hours(forgeflow, { id, handle }, dateFirstSent);
     expect((await eventsOf(handle)).length).toBeLessThan(500);
   });
 
