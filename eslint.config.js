@@ -37,7 +37,7 @@ const rooms = {
   workflows: domain, // and the *types* of activities, see below
   'src/logging.ts': [],
   'src/temporal': [...floor1, 'src/logging.ts', 'activities', 'workflows'],
-  'src/bus': [...floor1, 'src/database', 'src/logging.ts', 'src/temporal'],
+  'src/bus': [...floor1, 'src/database', 'src/egress', 'src/logging.ts', 'src/temporal'],
   'src/client': [
     ...floor1,
     'activities',

@@ -1,18 +1,18 @@
-import { type BatchedAttempt, putBack, recordFirstAttempts } from '../src/database/first-attempts.ts';
+import { putBack } from '../src/database/first-attempts.ts';
 import type { ForgeflowDatabase } from '../src/database/connection.ts';
+import type { AttemptRecorder, LedgerEntry } from './attempt-recorder.ts';
 import { patiently, recordPatiently } from './attempt-records.ts';
-import { keepBooksOfMany, type MadeAttempt } from './subscription-books.ts';
+import { keepBooks } from './subscription-books.ts';
 
 export interface LedgerOptions {
   db: ForgeflowDatabase;
   batchId: string;
+  /** Of all batches of this process. */
+  recorder: AttemptRecorder;
   breakerFailures: number;
   /** Ends the waiting for a database that is away: nobody waits for this batch any more. */
   signal: AbortSignal;
 }
-
-/** An attempt of a batch, and what the books of its subscription need. */
-export type LedgerEntry = BatchedAttempt & MadeAttempt;
 
 /** How long what is to be written down waits for more of it, in ms. */
 const GATHERED_WITHIN_MS = 25;
@@ -66,12 +66,12 @@ export class AttemptLedger {
 
   async #writeAll(): Promise<void> {
     const [made, unsent] = [this.#made.splice(0), this.#unsent.splice(0)];
-    const { db, batchId, breakerFailures, signal } = this.#options;
-    if (made.length > 0) {
-      const [gone, others] = apart(made, ({ verdict }) => verdict.disablesSubscription);
-      if (others.length > 0) await patiently(() => recordFirstAttempts(db, others), signal);
-      for (const attempt of gone) await recordPatiently(db, attempt, attempt.before.subscriptionId, signal);
-      await keepBooksOfMany(db, made, breakerFailures);
+    const { db, batchId, recorder, breakerFailures, signal } = this.#options;
+    const [gone, others] = apart(made, ({ verdict }) => verdict.disablesSubscription);
+    if (others.length > 0) await patiently(() => recorder.record(others), signal);
+    for (const attempt of gone) {
+      await recordPatiently(db, attempt, attempt.before.subscriptionId, signal);
+      await keepBooks(db, attempt, breakerFailures);
     }
     if (unsent.length > 0) await patiently(() => putBack(db, batchId, unsent), signal);
   }

@@ -1,45 +1,52 @@
 import { Context, log } from '@temporalio/activity';
 import { endDelivery } from '../src/database/deliveries.ts';
-import {
-  type BatchedDelivery,
-  type BatchedSubscription,
-  leaveToOwnWorkflow,
-  loadBatch,
-  loadBatchedSubscriptions,
-  loadPayload,
-} from '../src/database/first-attempts.ts';
+import { leaveToOwnWorkflow, loadBatch, type LoadedBatch, loadPayload } from '../src/database/first-attempts.ts';
 import { isConnectionFault } from '../src/database/connection.ts';
 import { DEACTIVATED_DETAIL, judgeAttempt } from '../src/domain/delivery.ts';
-import type { FirstAttemptsResult } from '../src/domain/first-attempts.ts';
+import { BATCH_SIZE, type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
+import { searchable } from '../src/domain/names-within.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
+import type { OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import { abandoned } from './abandoned-attempt.ts';
 import { AttemptLedger } from './attempt-ledger.ts';
+import { AttemptRecorder } from './attempt-recorder.ts';
 import type { DeliveryAttemptsDependencies } from './delivery-attempts.ts';
 import { webhookDeliveryRetry } from './failures.ts';
-import { openHeaders, openSecrets } from './sealed-subscription.ts';
+import { type OpenedSubscription, OpenedSubscriptions } from './opened-subscriptions.ts';
 
 export interface FirstAttemptsRequest {
   batchId: string;
+  /** Those that it was started with; it has more if it is made anew, or some were added. */
   deliveryIds: string[];
+}
+
+export interface FirstAttemptsDependencies extends DeliveryAttemptsDependencies {
+  openBatches: OpenBatches;
 }
 
 export type FirstAttempts = ReturnType<typeof createFirstAttempts>;
 
 /** How long an attempt waits for a place among the requests in flight before it is put back. */
 const GATE_PATIENCE_MS = 20_000;
-/** How long what was read of a delivery and its subscription holds; who waits longer for a place reads it again. */
+/** How long what was read of a delivery holds; who waits longer for a place reads it again. */
 const FRESH_MS = 250;
 
-export function createFirstAttempts(dependencies: DeliveryAttemptsDependencies) {
+export function createFirstAttempts(dependencies: FirstAttemptsDependencies) {
+  const parts = {
+    ...dependencies,
+    subscriptions: new OpenedSubscriptions(dependencies),
+    recorder: new AttemptRecorder(dependencies),
+  };
   return {
     /**
-     * The next attempt of each delivery of a batch, and the records of them. What receivers do is counted.
+     * The next attempt of each delivery of a batch, those that are added while it is open too, and the records of them. What
+     * receivers do is counted.
      * @throws ApplicationFailure `WebhookDeliveryRetry` for faults of ours; what was written down by then is not repeated
      */
     async makeFirstAttempts(request: FirstAttemptsRequest): Promise<FirstAttemptsResult> {
       try {
-        return await new Batch(dependencies, request).run();
+        return await new Batch(parts, request).run();
       } catch (error) {
         throw webhookDeliveryRetry(error);
       }
@@ -47,90 +54,85 @@ export function createFirstAttempts(dependencies: DeliveryAttemptsDependencies) 
   };
 }
 
+interface BatchParts extends FirstAttemptsDependencies {
+  subscriptions: OpenedSubscriptions;
+  recorder: AttemptRecorder;
+}
+
+/** A delivery whose attempt is not begun yet. */
+interface Waiting {
+  delivery: BatchedDelivery;
+  /** Of the subscriptions, when it was read. */
+  version: string;
+  readAt: number;
+}
+
 /** What an attempt is made of. */
 interface Known {
   delivery: BatchedDelivery;
-  subscription: OpenSubscription;
-}
-
-interface OpenSubscription extends BatchedSubscription {
-  secrets: [string, ...string[]];
-  headers: Record<string, string>;
+  subscription: OpenedSubscription;
 }
 
 class Batch {
-  readonly #dependencies: DeliveryAttemptsDependencies;
-  readonly #batchId: string;
-  /** Those that are not begun yet. */
-  readonly #waiting: Set<string>;
+  readonly #parts: BatchParts;
+  readonly #request: FirstAttemptsRequest;
+  readonly #waiting = new Map<string, Waiting>();
+  /** All that came, by id: one that is added may be read at the same time. */
+  readonly #attempts = new Map<string, Promise<void>>();
+  readonly #names = new Set<string>();
   readonly #signal = abandoned();
   readonly #cancellation = Context.current().cancellationSignal;
   readonly #ledger: AttemptLedger;
-  readonly #result: FirstAttemptsResult = { delivered: 0, retrying: 0, failed: 0, putBack: 0, leftOut: 0 };
-  /** What is still to be attempted, as it was last read. */
-  #known = new Map<string, Known>();
-  #readAt = -Infinity;
-  #reading: Promise<void> | undefined;
+  readonly #result = { delivered: 0, retrying: 0, failed: 0, putBack: 0, leftOut: 0 };
+  #rereading: Promise<void> | undefined;
 
-  constructor(dependencies: DeliveryAttemptsDependencies, { batchId, deliveryIds }: FirstAttemptsRequest) {
-    this.#dependencies = dependencies;
-    this.#batchId = batchId;
-    this.#waiting = new Set(deliveryIds);
-    const { db, breakerFailures } = dependencies;
-    this.#ledger = new AttemptLedger({ db, batchId, breakerFailures, signal: this.#signal });
+  constructor(parts: BatchParts, request: FirstAttemptsRequest) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#ledger = new AttemptLedger({ ...parts, batchId: request.batchId, signal: this.#signal });
   }
 
   async run(): Promise<FirstAttemptsResult> {
-    await this.#read();
-    const known = [...this.#known.values()];
-    this.#result.leftOut = this.#waiting.size - known.length;
-    const ends = await Promise.allSettled(known.map(({ delivery }) => this.#attempt(delivery)));
+    const { batchId, deliveryIds } = this.#request;
+    const open = this.#parts.openBatches.open(batchId, BATCH_SIZE - deliveryIds.length, (handed) => {
+      this.#begin(handed, open);
+    });
+    if (this.#cancellation.aborted) open.close();
+    this.#cancellation.addEventListener('abort', open.close);
+    const [beginning] = await Promise.allSettled([this.#beginWithWhatIsThere(open), open.closed]);
+    const ends = await Promise.allSettled(this.#attempts.values());
     await this.#ledger.close();
-    const fault = ends.find((end) => end.status === 'rejected');
+    const fault = [beginning, ...ends].find((end) => end.status === 'rejected');
     if (fault !== undefined) throw fault.reason;
-    return this.#result;
+    return { ...this.#result, subscriptions: searchable([...this.#names]) };
   }
 
-  /** One that may be attempted now; undefined when it is over meanwhile, or others have taken it. */
-  async #current(id: string): Promise<Known | undefined> {
-    if (performance.now() - this.#readAt >= FRESH_MS) {
-      this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
-      await this.#reading;
+  async #beginWithWhatIsThere(open: OpenBatch): Promise<void> {
+    const { batchId, deliveryIds } = this.#request;
+    try {
+      const batch = await loadBatch(this.#parts.db, batchId);
+      const there = new Set(batch.deliveries.map(({ id }) => id));
+      this.#result.leftOut += deliveryIds.filter((id) => !there.has(id)).length;
+      this.#begin(batch, open);
+    } catch (fault) {
+      open.close();
+      throw fault;
     }
-    return this.#known.get(id);
   }
 
-  /** Reads all that is not begun, in two statements. */
-  async #read(): Promise<void> {
-    const { db } = this.#dependencies;
+  #begin({ deliveries, version }: LoadedBatch, open: OpenBatch): void {
     const readAt = performance.now();
-    const deliveries = await loadBatch(db, this.#batchId, [...this.#waiting]);
-    const rows = await loadBatchedSubscriptions(db, [...new Set(deliveries.map((one) => one.subscriptionId))]);
-    const subscriptions = new Map<string, OpenSubscription>();
-    for (const row of rows) {
-      try {
-        subscriptions.set(row.id, this.#open(row));
-      } catch (fault) {
-        log.warn('a subscription cannot be read', { subscriptionId: row.id, fault: String(fault) });
-      }
-    }
-    const known = new Map<string, Known>();
     for (const delivery of deliveries) {
-      const subscription = subscriptions.get(delivery.subscriptionId);
-      if (subscription !== undefined) known.set(delivery.id, { delivery, subscription });
-      else await leaveToOwnWorkflow(db, this.#batchId, delivery.id);
+      if (this.#attempts.has(delivery.id)) continue;
+      this.#waiting.set(delivery.id, { delivery, version, readAt });
+      const attempt = this.#attempt(delivery);
+      this.#attempts.set(delivery.id, attempt);
+      attempt.catch(open.close);
     }
-    this.#known = known;
-    this.#readAt = readAt;
-  }
-
-  #open(row: BatchedSubscription): OpenSubscription {
-    const { sealer } = this.#dependencies;
-    return { ...row, secrets: openSecrets(sealer, row), headers: openHeaders(sealer, row.headersSealed) };
   }
 
   async #attempt({ id, subscriptionId }: BatchedDelivery): Promise<void> {
-    const { gate, db } = this.#dependencies;
+    const { gate, db } = this.#parts;
     const place = await gate.enter(subscriptionId, GATE_PATIENCE_MS);
     try {
       if (place === null) {
@@ -144,11 +146,41 @@ class Batch {
     } catch (fault) {
       if (this.#signal.aborted || isConnectionFault(fault)) throw fault;
       log.warn('a delivery could not be attempted in its batch', { deliveryId: id, fault: String(fault) });
-      await leaveToOwnWorkflow(db, this.#batchId, id);
+      await leaveToOwnWorkflow(db, this.#request.batchId, id);
       this.#result.putBack += 1;
     } finally {
       this.#waiting.delete(id);
       place?.leave();
+    }
+  }
+
+  /** One that may be attempted now; undefined when it is over meanwhile, or others have taken it. */
+  async #current(id: string): Promise<Known | undefined> {
+    const { db, subscriptions } = this.#parts;
+    if (performance.now() - (this.#waiting.get(id)?.readAt ?? 0) >= FRESH_MS) {
+      this.#rereading ??= this.#reread().finally(() => (this.#rereading = undefined));
+      await this.#rereading;
+    }
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return undefined;
+    const { delivery, version } = waiting;
+    const subscription = await subscriptions.get(delivery.subscriptionId, version);
+    if (subscription === null) await leaveToOwnWorkflow(db, this.#request.batchId, id);
+    if (!subscription) return undefined;
+    this.#names.add(subscription.name);
+    return { delivery, subscription };
+  }
+
+  /** Reads all that is not begun. */
+  async #reread(): Promise<void> {
+    const ids = [...this.#waiting.keys()];
+    const readAt = performance.now();
+    const { deliveries, version } = await loadBatch(this.#parts.db, this.#request.batchId, ids);
+    const there = new Map(deliveries.map((delivery) => [delivery.id, delivery]));
+    for (const id of ids) {
+      const delivery = there.get(id);
+      if (delivery === undefined) this.#waiting.delete(id);
+      else if (this.#waiting.has(id)) this.#waiting.set(id, { delivery, version, readAt });
     }
   }
 
@@ -158,7 +190,7 @@ class Batch {
   }
 
   async #send({ delivery, subscription }: Known): Promise<void> {
-    const { db, sender, observe } = this.#dependencies;
+    const { db, sender, observe } = this.#parts;
     if (subscription.state === 'paused') {
       await endDelivery(db, delivery.id, 'failed', DEACTIVATED_DETAIL);
       this.#result.failed += 1;

@@ -5,14 +5,10 @@ import { createCommitStatuses } from './commit-statuses.ts';
 import { createCommits } from './commits.ts';
 import { createCommitsSize } from './commits-size.ts';
 import { createCoverage } from './coverage.ts';
-import {
-  createDeliveryAttempts,
-  type DeliveryAttempts,
-  type DeliveryAttemptsDependencies,
-} from './delivery-attempts.ts';
+import { createDeliveryAttempts, type DeliveryAttempts } from './delivery-attempts.ts';
 import { createDeliveryRecords, type DeliveryRecords } from './delivery-records.ts';
 import { createDestruction, type DestructionDependencies } from './destroy-repository.ts';
-import { createFirstAttempts, type FirstAttempts } from './first-attempts.ts';
+import { createFirstAttempts, type FirstAttempts, type FirstAttemptsDependencies } from './first-attempts.ts';
 import { createGitlabHooks, type GitlabHooks, type GitlabHooksDependencies } from './gitlab-hooks.ts';
 import { createGitlabListing, type GitlabListing } from './gitlab-listing.ts';
 import { createGitlabRuns, type GitlabRuns } from './gitlab-runs.ts';
@@ -28,7 +24,7 @@ import { createSearch } from './search.ts';
 import { createTestSends, type TestSends } from './test-sends.ts';
 import { createUpkeep, type Upkeep, type UpkeepDependencies } from './upkeep.ts';
 
-export type ActivityDependencies = DeliveryAttemptsDependencies &
+export type ActivityDependencies = FirstAttemptsDependencies &
   GitlabHooksDependencies &
   MergeabilityDependencies &
   RetentionDependencies &

@@ -12,6 +12,7 @@ import { type Config, required } from './config.ts';
 import { type ForgeflowDatabase, openDatabase } from './database/connection.ts';
 import { createAddressGuard } from './egress/address-guard.ts';
 import { EgressGate } from './egress/gate.ts';
+import { OpenBatches } from './egress/open-batches.ts';
 import { createSender } from './egress/send.ts';
 import { freePort } from './free-port.ts';
 import { createGitlabClient } from './gitlab/client.ts';
@@ -138,6 +139,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     total: config.egressConcurrency,
     perSubscription: config.egressConcurrencyPerSubscription,
   });
+  const openBatches = new OpenBatches();
   const gitlab = createGitlabAccess(config, (settings) =>
     createGitlabClient({
       ...settings,
@@ -158,6 +160,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
       sender,
       sealer,
       gate,
+      openBatches,
       breakerFailures: config.breakerFailures,
       retentionDays: config.deliveryRetentionDays,
       gitlab,
@@ -187,6 +190,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
         temporal: temporal.client,
         logger,
         expressBacklog: config.expressBacklog,
+        openBatches,
         workerName: `${process.pid}@${hostname()}`,
         onStop: () => void stop(),
         intervals,
@@ -206,6 +210,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
 
   async function stop(): Promise<void> {
     const relayEnded = relay?.stop(); // first: it would go on to hand out work, and some of that to this process
+    openBatches.close();
     gate.close(); // attempts that wait for a place are put back, instead of holding up the end
     await Promise.race([relayEnded, sleep(RELAY_ENDS_WITHIN_MS, undefined, { ref: false })]);
     await running.stop();

@@ -1,38 +1,49 @@
-import { setCurrentDetails } from '@temporalio/workflow';
-import type { FirstAttemptsResult } from '../src/domain/first-attempts.ts';
+import { setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { BATCH_SIZE, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
 import { firstAttempts } from './proxies.ts';
+import { subscriptionsKey } from './search-attributes.ts';
 
 export interface DeliverFirstAttemptsInput {
   batchId: string;
-  /** At most 100. */
+  /** Those it begins with, at most 100; up to 100 may be added while it is open. */
   deliveryIds: string[];
 }
 
 /**
- * The express lane: the first attempts of many deliveries, in one activity. Postgres holds where each stands; one that does not
- * get through becomes a `deliverWebhook`, which goes on with its next attempt. Cancelled, it sends nothing more and puts back what
- * it has not sent.
+ * The express lane: the first attempts of many deliveries, in one activity, which takes more of them while it is open. Postgres
+ * holds where each stands; one that does not get through becomes a `deliverWebhook`, which goes on with its next attempt.
+ * Cancelled, it sends nothing more and puts back what it has not sent.
  */
 export async function deliverFirstAttempts({
   batchId,
   deliveryIds,
 }: DeliverFirstAttemptsInput): Promise<FirstAttemptsResult> {
   const amount = deliveryIds.length;
-  setCurrentDetails(`**first attempts of ${amount} ${amount === 1 ? 'delivery' : 'deliveries'}** are under way`);
+  const upTo = amount === BATCH_SIZE ? '' : 'up to ';
+  setCurrentDetails(`**first attempts of ${upTo}${BATCH_SIZE} deliveries** are under way, ${amount} from the start`);
   const result = await firstAttempts.makeFirstAttempts({ batchId, deliveryIds });
   setCurrentDetails(describe(result));
+  noteSubscriptions(result.subscriptions ?? []);
   return result;
 }
 
+/** Those that were added may be of others than it was started for. */
+function noteSubscriptions(names: string[]): void {
+  const known = workflowInfo().typedSearchAttributes.get(subscriptionsKey) ?? [];
+  const isSame = names.length === known.length && names.every((name) => known.includes(name));
+  if (names.length > 0 && !isSame) upsertSearchAttributes([{ key: subscriptionsKey, value: names }]);
+}
+
 /** The details text of the Web UI, in its Markdown. */
-function describe({ delivered, retrying, failed, putBack, leftOut }: FirstAttemptsResult): string {
+function describe({ delivered, retrying, failed, putBack, leftOut, subscriptions = [] }: FirstAttemptsResult): string {
   const parts: [number, string][] = [
     [retrying, 'go on to retry, each in a workflow of its own'],
     [failed, 'failed for good'],
     [putBack, 'put back, to be sent later'],
     [leftOut, 'left out: over already, or taken by others'],
   ];
-  return [`**${delivered} delivered**`, ...parts.filter(([count]) => count > 0).map((part) => part.join(' '))].join(
-    '\n\n',
-  );
+  return [
+    `**${delivered} delivered**${subscriptions.length > 0 ? ` to ${subscriptions.join(', ')}` : ''}`,
+    ...parts.filter(([count]) => count > 0).map((part) => part.join(' ')),
+  ].join('\n\n');
 }

@@ -2,7 +2,7 @@ import { say } from './console.ts';
 import type { Courier } from './courier.ts';
 import type { DeliveryStage } from './delivery-stage.ts';
 import { forgeflowCourier } from './forgeflow-courier.ts';
-import { graphileWorkerCourier } from './graphile-worker-courier.ts';
+import { graphileWorkerCourier, recordingGraphileWorkerCourier } from './graphile-worker-courier.ts';
 import { loadPhase } from './load-phase.ts';
 import { newDatabase } from './new-database.ts';
 import { percentile } from './statistics.ts';
@@ -24,14 +24,15 @@ export interface Latency {
   p99: number[];
 }
 
-/** How long events take that are published evenly: of the express lane, and of graphile-worker, in turns. */
+/** How long events take that are published evenly, in turns: of the express lane, of graphile-worker, and of that with records. */
 export async function measureLatency(stage: DeliveryStage, options: LatencyOptions): Promise<Latency[]> {
   const { rate, forMs, rounds, concurrency, signal } = options;
   const { forgeflow, databaseUrl, sender, receivers } = stage;
   const express = forgeflowCourier({ forgeflow, name: 'express lane', laneOf: () => 'express' });
-  // In a database of its own: one that comes up with a new schema ends those of older ones.
-  const ofPeer = await newDatabase(databaseUrl, 'latency');
-  const couriers = [express, graphileWorkerCourier({ databaseUrl: ofPeer, sender, concurrency })].map(keptOpen);
+  // Each in a database of its own: one that comes up with a new schema ends those of older ones.
+  const ofPeer = async () => ({ databaseUrl: await newDatabase(databaseUrl, 'latency'), sender, concurrency });
+  const peers = [graphileWorkerCourier(await ofPeer()), recordingGraphileWorkerCourier(await ofPeer())];
+  const couriers = [express, ...peers].map(keptOpen);
   const load = { endpoints: 1, healthy: 1, everyMs: 1_000 / rate, patienceMs: 10_000 };
   const latencies = couriers.map(({ name }): Latency => ({ name, p50: [], p99: [] }));
   try {

@@ -12,6 +12,7 @@ import { migrateUp } from '../../src/database/migrate.ts';
 import type { Lane } from '../../src/domain/lane.ts';
 import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { EgressGate } from '../../src/egress/gate.ts';
+import { OpenBatches } from '../../src/egress/open-batches.ts';
 import { createSender, type Sender } from '../../src/egress/send.ts';
 import { createGitlabClient } from '../../src/gitlab/client.ts';
 import { createLogger, type Logger } from '../../src/logging.ts';
@@ -68,11 +69,13 @@ export async function setDeliveryStage(variant: Variant, cleanup: Cleanup): Prom
   const dbOfWorkers = openDatabase(databaseUrl, { maxConnections: EGRESS_CONCURRENCY + 10 });
   cleanup.add(() => dbOfWorkers.destroy());
   const gate = new EgressGate({ total: EGRESS_CONCURRENCY, perSubscription: EGRESS_CONCURRENCY });
+  const openBatches = new OpenBatches();
   const activities = createActivities({
     db: dbOfWorkers,
     sender,
     sealer,
     gate,
+    openBatches,
     breakerFailures: 5,
     retentionDays: config.deliveryRetentionDays,
     gitlab: createGitlabAccess(config, createGitlabClient),
@@ -90,7 +93,7 @@ export async function setDeliveryStage(variant: Variant, cleanup: Cleanup): Prom
   const [url = ''] = receivers.urls;
   const publisher = new Publisher(db);
   const subscriptions = new Subscriptions({ config, db, temporal: engine.client, sealer, guard });
-  const starts = runRelay(variant, { db: dbOfWorkers, databaseUrl, engine, logger }, cleanup);
+  const starts = runRelay(variant, { db: dbOfWorkers, databaseUrl, engine, logger, openBatches }, cleanup);
   return {
     databaseUrl,
     db,

@@ -5,8 +5,9 @@ import { measureLatency } from './delivery-latency.ts';
 import { EGRESS_CONCURRENCY, setDeliveryStage } from './delivery-stage.ts';
 import { bareEngine } from './engine.ts';
 import { expressLane } from './express-lane.ts';
-import { graphileWorker, PEER_SCALE } from './graphile-worker-peer.ts';
-import { httpJobs, PAYLOAD, TOPIC } from './http-job.ts';
+import { graphileWorker, graphileWorkerWithRecords, PEER_SCALE } from './graphile-worker-peer.ts';
+import { httpAttempts, httpJobs, PAYLOAD, TOPIC } from './http-job.ts';
+import { newDatabase } from './new-database.ts';
 import { pgBoss } from './pg-boss-peer.ts';
 import type { Variant } from './relay.ts';
 import type { BenchOptions, Report } from './report.ts';
@@ -50,6 +51,7 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
     const peer = {
       databaseUrl: stage.databaseUrl,
       work: httpJobs(stage.sender, stage.url),
+      attempt: httpAttempts(stage.sender, stage.url),
       enqueuesAtOnce: AT_ONCE,
       concurrency: EGRESS_CONCURRENCY,
       logger: stage.logger,
@@ -59,12 +61,15 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
     const eagerEngine = bareEngine(engine, { startsAtOnce: STARTS_AT_ONCE, eager: true });
     const [product, ...variants] = [lane(PRODUCT), ...VARIANTS.map(lane)];
     const express = expressLane(stage, { topic: EXPRESS_TOPIC, publishesAtOnce: AT_ONCE });
+    const ofRecords = await newDatabase(stage.databaseUrl, 'records'); // two of them in one would share their jobs
     const peers = new Cleanup();
     cleanup.add(() => peers.run());
     const graphile = await graphileWorker(peer, peers);
+    const recording = await graphileWorkerWithRecords({ ...peer, databaseUrl: ofRecords }, peers);
     const boss = await pgBoss(peer, peers);
-    const contenders = [engineLimit, product, express, graphile, eagerEngine, ...variants, boss];
+    const contenders = [engineLimit, product, express, graphile, recording, eagerEngine, ...variants, boss];
     const rates = await contest(contenders, size, { say, signal });
+    await recording.checkAllRecorded();
     const of = (name: string): number[] => rates.get(name) ?? [];
     const lanes = [product, ...variants];
     const historyEvents = await Promise.all(lanes.map((one) => one.historyEvents()));
@@ -79,7 +84,10 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
     const toEngine = ratios(of(product.name), of(engineLimit.name));
     const toLane = ratios(of(express.name), of(product.name));
     const toPeer = ratios(of(express.name), of(graphile.name));
-    const p99ToPeer = ratios(latencies[0]?.p99 ?? [], latencies[1]?.p99 ?? []);
+    const toRecording = ratios(of(express.name), of(recording.name));
+    const [p99, p99OfPeer, p99OfRecording] = latencies.map((latency) => latency.p99);
+    const p99ToPeer = ratios(p99 ?? [], p99OfPeer ?? []);
+    const p99ToRecording = ratios(p99 ?? [], p99OfRecording ?? []);
     return {
       bench: 'delivery',
       rows: [
@@ -87,6 +95,7 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
         { what: 'workflow lane / engine, round by round', value: median(toEngine), unit: 'ratio', rounds: toEngine },
         { what: 'express lane / workflow lane', value: median(toLane), unit: 'ratio', rounds: toLane },
         { what: 'express lane / graphile-worker', value: median(toPeer), unit: 'ratio', rounds: toPeer },
+        { what: `express lane / ${recording.name}`, value: median(toRecording), unit: 'ratio', rounds: toRecording },
         ...lanes.map(({ name }, i) => ({ what: `history, ${name}`, value: historyEvents[i] ?? 0, unit: 'events' })),
         ...latencies.flatMap(({ name, p50, p99 }) => [
           { what: `p50 under light load, ${name}`, value: median(p50), unit: 'ms', rounds: p50 },
@@ -97,7 +106,9 @@ export async function benchDelivery({ quick }: BenchOptions): Promise<Report> {
         workflowLaneToEngine: median(toEngine),
         expressToWorkflowLane: median(toLane),
         expressToGraphileWorker: median(toPeer),
+        expressToGraphileWorkerWithRecords: median(toRecording),
         expressP99ToGraphileWorker: median(p99ToPeer),
+        expressP99ToGraphileWorkerWithRecords: median(p99ToRecording),
         historyEventsImmediate: historyEvents[0] ?? 0,
       },
       notes: notes({ rounds: toEngine.length, amount: size.amount, expressScale: express.scale }),
@@ -115,7 +126,9 @@ function notes(size: { rounds: number; amount: number; expressScale: number }): 
     'forgeflow: events are published to the outbox; the relay of the workers makes deliveries of them and starts workflows',
     'light load: a tenth of the express lane’s rate, evenly; from publishing to the request',
     'one process has clients and workers of all; the servers and the receiver have their own; all share the cores of this machine',
-    `requests: ${Buffer.byteLength(PAYLOAD)} B body, signed, by the same sender, answered 204 at once; peers keep no log of attempts`,
-    'Postgres with its default settings (it syncs to disk), Temporal dev server on a file (SQLite, WAL)',
+    `requests: ${Buffer.byteLength(PAYLOAD)} B body, signed, by the same sender, answered 204 at once`,
+    'records of each delivery and each attempt: kept by forgeflow and by “graphile-worker, with records”; none by graphile-worker alone and by pg-boss',
+    '“graphile-worker, with records”: one prepared statement for the delivery and its job, one for the attempt and what came of it',
+    'Postgres with its default settings (it syncs to disk), but for 200 connections; Temporal dev server on a file (SQLite, WAL)',
   ];
 }

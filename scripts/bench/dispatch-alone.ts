@@ -27,7 +27,7 @@ export async function dispatchAlone({ db, signal, events, rounds }: DispatchOpti
   const reading = performance.now();
   await cache.reload(db);
   const readMs = performance.now() - reading;
-  while ((await dispatchBatch(db, cache)) > 0); // what the worker left
+  while ((await dispatchBatch(db, cache)).events > 0); // what the worker left
   const published: number[] = [];
   const dispatched: number[] = [];
   const perEvent: number[] = [];
@@ -38,7 +38,7 @@ export async function dispatchAlone({ db, signal, events, rounds }: DispatchOpti
     await Promise.all(topics.map((topic) => limit(() => publish(db, { topic, data: PAYLOAD, json: true }))));
     published.push((1_000 * events) / (performance.now() - begun));
     begun = performance.now();
-    while ((await dispatchBatch(db, cache)) > 0) signal.throwIfAborted();
+    while ((await dispatchBatch(db, cache)).events > 0) signal.throwIfAborted();
     dispatched.push((1_000 * events) / (performance.now() - begun));
     perEvent.push(((await countAllDeliveries(db)) - before) / events);
   }

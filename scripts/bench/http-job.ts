@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import type { Outcome } from '../../src/domain/outcome.ts';
 import type { Sender } from '../../src/egress/send.ts';
 import { generateSecret } from '../../src/egress/sign.ts';
 import { webhookRequest } from '../../src/egress/webhook-request.ts';
@@ -19,23 +20,30 @@ export function newHttpJob(): HttpJob {
   return { id: uuidv7(), eventId: uuidv7(), topic: TOPIC, payload: PAYLOAD };
 }
 
-/** Makes the same signed request as forgeflow, with the same sender. @throws Error when it was not delivered */
-export function httpJobs(sender: Sender, url: string): (job: HttpJob) => Promise<void> {
+/** Makes the same signed request as forgeflow, with the same sender. */
+export function httpAttempts(sender: Sender, url: string): (job: HttpJob, number: number) => Promise<Outcome> {
   const secret = generateSecret();
-  return async ({ id, eventId, topic, payload }) => {
-    const outcome = await sender.post(
+  return ({ id, eventId, topic, payload }, number) =>
+    sender.post(
       webhookRequest({
         url,
         id,
         eventId,
         topic,
         payload,
-        attempt: 1,
+        attempt: number,
         timestamp: new Date(),
         secrets: [secret],
         headers: {},
       }),
     );
+}
+
+/** The same for who keeps nothing of its outcome. @throws Error when it was not delivered */
+export function httpJobs(sender: Sender, url: string): (job: HttpJob) => Promise<void> {
+  const attempt = httpAttempts(sender, url);
+  return async (job) => {
+    const outcome = await attempt(job, 1);
     if (outcome.kind !== 'response' || outcome.statusCode !== 204) throw new Error('the receiver did not answer 204');
   };
 }

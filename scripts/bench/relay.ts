@@ -1,6 +1,7 @@
 import { Client } from '@temporalio/client';
 import { startRelay } from '../../src/bus/relay.ts';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
+import type { OpenBatches } from '../../src/egress/open-batches.ts';
 import type { Logger } from '../../src/logging.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { Engine } from './engine.ts';
@@ -23,6 +24,7 @@ interface RelayOptions {
   databaseUrl: string;
   engine: Engine;
   logger: Logger;
+  openBatches: OpenBatches;
 }
 
 /** forgeflow's own relay. A variant changes its starts on their way out, so that all the rest is the product's code. */

@@ -21,6 +21,9 @@ export interface Stage extends Ground {
   receivers: Receivers;
 }
 
+/** Contenders have their pools side by side. */
+const MANY_CONNECTIONS = { max_connections: '200' };
+
 /** A Postgres that syncs to disk and receivers, all new, in a folder that goes at the end. */
 export async function setStage(cleanup: Cleanup, behaviours: Behaviour[]): Promise<Stage> {
   const ground = await prepareGround(cleanup);
@@ -37,7 +40,9 @@ export async function prepareGround(cleanup: Cleanup): Promise<Ground> {
   const directory = join(home, 'postgres');
   const logFile = join(home, 'postgres.log');
   const port = await freePort();
-  const postgres = await cleanup.start(() => startPostgres({ directory, port, database: 'forgeflow', logFile }));
+  const postgres = await cleanup.start(() =>
+    startPostgres({ directory, port, database: 'forgeflow', logFile, settings: MANY_CONNECTIONS }),
+  );
   return { home, databaseUrl: postgres.url, postgresPid: postgres.pid };
 }
 

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { startListener } from '../database/listener.ts';
+import type { OpenBatches } from '../egress/open-batches.ts';
 import type { Logger } from '../logging.ts';
 import { type ControlOptions, createControl } from './control.ts';
 import { dispatchBatch } from './dispatch-events.ts';
@@ -8,6 +9,7 @@ import { publishHealth } from './health.ts';
 import { Outage } from './outage.ts';
 import { readJobEvent } from './read-job-events.ts';
 import { continueDeliveries, reviveStrays, startDeliveries } from './start-deliveries.ts';
+import { StandbyBatches } from './standby-batches.ts';
 import { submitBatch } from './submit-jobs.ts';
 import { SubscriptionsCache } from './subscriptions-cache.ts';
 import { startWorkLoop, type WorkLoopOptions } from './work-loop.ts';
@@ -21,6 +23,8 @@ export interface RelayOptions {
   logger: Logger;
   /** Subscriptions in lane `auto` go express while more of their deliveries wait than this. */
   expressBacklog: number;
+  /** Those of this process. */
+  openBatches: OpenBatches;
   /** What this worker calls itself on the bus. */
   workerName: string;
   /** Somebody asked by the bus for an orderly end. */
@@ -41,11 +45,10 @@ const INTERVALS: Intervals = { poll: 1_000, reload: 60_000, health: 30_000, stra
 /** While deliveries wait for places that others have, how soon to look again: twice as long each time, up to… */
 const CROWDED_MS = { first: 25, longest: 400 };
 
-/**
- * While few wait, what comes next is gathered for a moment: a transaction for each event, and a workflow for a batch of few, would
- * be most of what it costs.
- */
-const PAUSE_MS = { afterEvents: 3, afterBatch: 25 };
+/** While few come, those that come next are gathered for a moment: a transaction for each would be most of what it costs. */
+const AFTER_EVENTS_MS = 3;
+/** A batch that was started with few soon takes more, most likely; another one would cost as much as all that come then. */
+const OPENS_WITHIN_MS = 25;
 const MANY = 50;
 
 export interface Relay {
@@ -55,14 +58,15 @@ export interface Relay {
 
 /** Takes events off the bus and brings deliveries and jobs under way, as long as the worker runs. */
 export function startRelay(options: RelayOptions): Relay {
-  const { db, databaseUrl, temporal, logger, workerName } = options;
+  const { db, databaseUrl, temporal, logger, workerName, openBatches } = options;
   const intervals = { ...INTERVALS, ...options.intervals };
   const outage = new Outage(logger);
   const subscriptions = new SubscriptionsCache(logger);
   const control = createControl({ db, logger, onStop: options.onStop });
   let crowdedMs = CROWDED_MS.first;
 
-  const starts = { db, temporal, logger, expressBacklog: options.expressBacklog };
+  const starts = { db, temporal, logger, expressBacklog: options.expressBacklog, openBatches };
+  const standby = new StandbyBatches({ temporal, openBatches, logger });
   const loop = (name: string, work: WorkLoopOptions['work']) => startWorkLoop({ name, work, outage });
 
   const starting = loop('starting deliveries', async () => {
@@ -70,14 +74,17 @@ export function startRelay(options: RelayOptions): Relay {
     crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
     if (crowded) return crowdedMs;
     if (started === 0) return intervals.poll;
-    return { pauseMs: batches > 0 && started < MANY ? PAUSE_MS.afterBatch : 0, restMs: 0 };
+    if (batches > 0 && started < MANY) await openBatches.nextOpening(OPENS_WITHIN_MS);
+    return 0;
   });
   const dispatching = loop('dispatching events', async () => {
-    const events = await dispatchBatch(db, subscriptions);
+    const { events, isFull, express, handed, waiting } = await dispatchBatch(db, subscriptions, openBatches);
     if (events === 0) return intervals.poll;
-    starting.wake();
+    if (waiting > 0) starting.wake();
+    if (handed > 0 || isFull) standby.follow(express);
     interpreting.wake();
-    return { pauseMs: events < MANY ? PAUSE_MS.afterEvents : 0, restMs: 0 };
+    // What comes meanwhile wakes it.
+    return { pauseMs: events < MANY ? AFTER_EVENTS_MS : 0, restMs: isFull ? 0 : intervals.poll };
   });
   const interpreting = loop('reading events for jobs', async () => {
     if (!(await readJobEvent({ db, logger }))) return intervals.poll;
@@ -129,6 +136,7 @@ export function startRelay(options: RelayOptions): Relay {
     async stop() {
       const parts = [listener, dispatching, starting, continuing, interpreting, submitting, reading, reviving, pulse];
       await Promise.all(parts.map((one) => one.stop()));
+      await standby.settled();
     },
   };
 }

@@ -1,10 +1,11 @@
 import type { Client } from '@temporalio/client';
 import pLimit from 'p-limit';
-import { admitDeliveries, readmitLater, takeStrays } from '../database/admission.ts';
-import { deliveriesToContinue, markContinued } from '../database/first-attempts.ts';
+import { admitDeliveries, type FirstAttemptsBatch, readmitLater, takeStrays } from '../database/admission.ts';
+import { deliveriesToContinue, loadBatch, markContinued } from '../database/first-attempts.ts';
 import type { ForgeflowDatabase } from '../database/connection.ts';
 import { PROBE_LEASE_MS } from '../domain/circuit-breaker.ts';
 import { BATCH_SIZE } from '../domain/first-attempts.ts';
+import type { OpenBatches, Reservation } from '../egress/open-batches.ts';
 import type { Logger } from '../logging.ts';
 import { continueDelivery, reviveDelivery, startOrWakeDelivery } from '../temporal/deliveries.ts';
 import { isBatchUnderWay, startBatchWorkflow } from '../temporal/first-attempts.ts';
@@ -16,13 +17,23 @@ export interface StartDependencies {
   logger: Logger;
   /** Subscriptions in lane `auto` go express while more of their deliveries wait than this. */
   expressBacklog: number;
+  /** Those of this process. */
+  openBatches: OpenBatches;
 }
 
 /** Workflows told at once. */
 const AT_ONCE = 20;
 
 /** How far ahead of the requests a subscription may be, and batches that are started at once. */
-const EXPRESS = { batches: 5, batchSize: BATCH_SIZE, inFlight: 1_000, inFlightOfAll: 10_000, gatherMs: 50 };
+export const EXPRESS = {
+  batches: 5,
+  batchSize: BATCH_SIZE,
+  inFlight: 1_000,
+  inFlightOfAll: 10_000,
+  gatherMs: 50,
+  // With more than these waiting, a newer one waits behind them.
+  overtaken: 20,
+};
 
 const LIMITS = {
   batch: 60,
@@ -46,29 +57,52 @@ interface Telling {
 }
 
 /**
- * Tells workflows of the deliveries that wait to go on, by starting or waking them.
- * @returns how many deliveries, how many batches some of them went out in, and whether more wait for places that others have
+ * Tells workflows of the deliveries that wait to go on, by starting or waking them; those of the express lane go out with open
+ * batches first, as far as these have places.
+ * @returns how many deliveries, how many batches were started for some of them, and whether more wait for places that others have
  * @throws what Temporal threw; those that could not be told wait again
  */
 export async function startDeliveries(
   dependencies: StartDependencies,
 ): Promise<{ started: number; batches: number; crowded: boolean }> {
-  const { db, temporal, expressBacklog } = dependencies;
+  const { db, temporal, expressBacklog, openBatches } = dependencies;
   const limits = { ...LIMITS, express: { ...EXPRESS, backlog: expressBacklog } };
-  const { admitted, batches, crowded } = await admitDeliveries(db, limits);
-  const tellings = [
-    ...batches.map((batch) => ({
-      deliveryIds: batch.deliveries.map(({ id }) => id),
-      tell: () => startBatchWorkflow(temporal, batch),
-    })),
-    ...admitted.map((delivery) => ({
-      deliveryIds: [delivery.id],
-      tell: () => startOrWakeDelivery(temporal, delivery),
-    })),
-  ];
-  await tellAll(dependencies, tellings);
-  const started = tellings.flatMap(({ deliveryIds }) => deliveryIds).length;
-  return { started, batches: batches.length, crowded };
+  // Not all: events that are just being dispatched want some too.
+  const places = openBatches.reserve(Math.ceil(openBatches.free / 2));
+  try {
+    const underWay = new Set(places.slots.map(({ batchId }) => batchId));
+    const { admitted, batches, crowded } = await admitDeliveries(db, limits, places.slots);
+    const begun = batches.filter(({ id }) => !underWay.has(id));
+    const tellings = [
+      ...batches.map((batch) => ({
+        deliveryIds: batch.deliveries.map(({ id }) => id),
+        tell: () => (underWay.has(batch.id) ? hand(db, places, batch) : begin(temporal, batch)),
+      })),
+      ...admitted.map((delivery) => ({
+        deliveryIds: [delivery.id],
+        tell: () => startOrWakeDelivery(temporal, delivery),
+      })),
+    ];
+    await tellAll(dependencies, tellings);
+    const started = tellings.flatMap(({ deliveryIds }) => deliveryIds).length;
+    return { started, batches: begun.length, crowded };
+  } finally {
+    places.release();
+  }
+}
+
+async function begin(temporal: Client, { id, deliveries }: FirstAttemptsBatch): Promise<void> {
+  const subscriptions = new Map(
+    deliveries.map(({ subscriptionId, subscription }) => [subscriptionId, { id: subscriptionId, name: subscription }]),
+  );
+  const deliveryIds = deliveries.map((delivery) => delivery.id);
+  await startBatchWorkflow(temporal, { id, deliveryIds, subscriptions: [...subscriptions.values()] });
+}
+
+/** Deliveries go out with a batch of this process. Should that fail, they are strays of it. */
+async function hand(db: ForgeflowDatabase, places: Reservation, { id, deliveries }: FirstAttemptsBatch): Promise<void> {
+  const ids = deliveries.map((delivery) => delivery.id);
+  places.hand(id, await loadBatch(db, id, ids));
 }
 
 /**

@@ -4,11 +4,16 @@ import { TopicMatcher } from '../domain/topic-matcher.ts';
 import { checkPattern } from '../domain/topic-pattern.ts';
 import type { Logger } from '../logging.ts';
 
+/** Who wants which topics, as of a version of the subscriptions. */
+export interface Interests {
+  version: string;
+  matcher: TopicMatcher<Interest>;
+}
+
 /** Who wants which topics, kept in memory as an index. */
 export class SubscriptionsCache {
   readonly #logger: Logger;
-  #version: string | undefined;
-  #matcher = new TopicMatcher<Interest>([]);
+  #interests: Interests | undefined;
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -18,17 +23,19 @@ export class SubscriptionsCache {
    * Matches as of now: in the transaction that took the events, so that each of them meets the patterns that were
    * committed before it. Costs one small read while nothing has changed.
    */
-  async current(db: Database): Promise<TopicMatcher<Interest>> {
-    return (await subscriptionsVersion(db)) === this.#version ? this.#matcher : this.reload(db);
+  async current(db: Database): Promise<Interests> {
+    const known = this.#interests;
+    return known?.version === (await subscriptionsVersion(db)) ? known : this.reload(db);
   }
 
   /** Reads all of them, whatever is in memory. */
-  async reload(db: Database): Promise<TopicMatcher<Interest>> {
+  async reload(db: Database): Promise<Interests> {
     const version = await subscriptionsVersion(db); // first: what changes after it is read again
     const interests = await listInterests(db);
     const matcher = new TopicMatcher(interests.filter((interest) => this.#isSound(interest)));
-    [this.#matcher, this.#version] = [matcher, version];
-    return matcher; // a slower one, which began before, may put its own in the place of this
+    const current = { version, matcher };
+    this.#interests = current;
+    return current; // a slower one, which began before, may put its own in the place of this
   }
 
   /** One malformed row, written past our checks, must not keep events from all the others. */

@@ -1,6 +1,8 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
+import { type BatchPlaces, batchOfSeat, seatsOf } from './batch-seats.ts';
 import type { Database } from './connection.ts';
+import { preparedAs } from './prepared.ts';
 
 /** A delivery as its workflow is started with, or woken. */
 export interface DeliveryToStart {
@@ -34,7 +36,7 @@ export interface AdmissionLimits {
 
 /** Of the express lane, in the place of `batch` and `inFlight`. */
 export interface ExpressLimits {
-  /** At once. */
+  /** Begun at once. */
   batches: number;
   batchSize: number;
   inFlight: number;
@@ -48,31 +50,50 @@ export interface ExpressLimits {
 
 export interface Admission {
   admitted: DeliveryToStart[];
-  /** Those whose first attempts go out together. */
+  /** Those whose first attempts go out together: in batches that are under way, or are to be begun. */
   batches: FirstAttemptsBatch[];
   /** Whether more wait, whose subscriptions have no place free, or gather more; they will have when attempts end. */
   crowded: boolean;
 }
 
-/** One admitted delivery, as its row says. */
-interface Admitted extends DeliveryToStart {
-  /** The batch that it goes out with; null: its own workflow is told. */
-  batch: string | null;
+/** One admitted delivery that goes out with a batch. */
+interface AdmittedTogether {
+  id: string;
+  subscriptionId: string;
+  subscription: string;
+  batch: string;
 }
 
 /** Of a delivery: no workflow was told of it, and none waits for its next attempt. By an index that is made for this. */
-const isWaiting = sql`started_at is null and deliveries.state = 'pending' and next_attempt_at is null`;
+export const isWaiting = sql`started_at is null and deliveries.state = 'pending' and next_attempt_at is null`;
+/** Its workflow was told, and its attempt has not ended. The same. */
+export const isInFlight = sql`started_at is not null and deliveries.state = 'pending' and next_attempt_at is null`;
 
 /**
  * Takes deliveries that wait for a workflow to be told, and marks them as told: whoever takes them is to tell it.
  * Fair between subscriptions, each of which has a limit of its own; a tripped one gets a single probe when one is due,
  * or when one that somebody asked for waits. Those of the express lane come in batches, but for those that have a workflow
  * of their own already, which waits for a word.
+ * @param underWay batches that take more; they are filled first
  */
-export async function admitDeliveries(db: Database, limits: AdmissionLimits): Promise<Admission> {
-  const { batch, inFlight, inFlightOnTrial, probeLeaseMs, express } = limits;
-  const batchIds = Array.from({ length: express.batches }, () => uuidv7());
-  const { rows } = await sql<{ crowded: boolean; admitted: Admitted[] | null }>`
+export async function admitDeliveries(
+  db: Database,
+  limits: AdmissionLimits,
+  underWay: BatchPlaces[] = [],
+): Promise<Admission> {
+  const fresh = Array.from({ length: limits.express.batches }, () => {
+    return { batchId: uuidv7(), places: limits.express.batchSize };
+  });
+  const seats = seatsOf([...underWay, ...fresh]);
+  // As part of its text: Postgres plans a prepared statement once, unless it thinks that it depends on what it is given.
+  const { batch, inFlight, inFlightOnTrial, probeLeaseMs } = literals(limits);
+  const express = literals(limits.express);
+  const { rows } = await sql<{
+    crowded: boolean;
+    alone: DeliveryToStart[] | null;
+    together: AdmittedTogether[] | null;
+  }>`
+    ${preparedAs('admit-deliveries')}
     with recursive waiting as ( -- the subscriptions that have deliveries waiting, without reading all of these
       (select subscription_id from deliveries
         where ${isWaiting} order by subscription_id limit 1)
@@ -87,9 +108,9 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
           select count(*) from (
             select from deliveries
             where subscription_id = subscription.id and ${isWaiting}
-            limit ${express.backlog}::int + 1
+            limit ${express.backlog} + 1
           ) as backlog
-        ) > ${express.backlog}::int) as express
+        ) > ${express.backlog}) as express
       from waiting join subscriptions subscription on subscription.id = waiting.subscription_id
     ), room as (
       select subscription.id, subscription.name, subscription.url, subscription.state, subscription.express,
@@ -98,27 +119,27 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
           when subscription.state = 'tripped'
             then (nominee.id is not null or coalesce(subscription.next_probe_at, now()) <= now())::int
           when subscription.consecutive_failures > 0 or subscription.last_success_at is null
-            then ${inFlightOnTrial}::int - in_flight.count
-          when not subscription.express then ${inFlight}::int - in_flight.count
+            then ${inFlightOnTrial} - in_flight.count
+          when not subscription.express then ${inFlight} - in_flight.count
           -- a whole batch, or none: a workflow for few costs as much as one for many
-          when in_flight.count > 0 and ${express.inFlight}::int - in_flight.count < ${express.batchSize}::int then 0
-          else ${express.inFlight}::int - in_flight.count
+          when in_flight.count > 0 and ${express.inFlight} - in_flight.count < ${express.batchSize} then 0
+          else ${express.inFlight} - in_flight.count
         end as places, in_flight.count as in_flight,
         -- while others of it are under way, those that came just now wait for more
-        subscription.express and in_flight.count >= ${express.batchSize}::int and (
-          select count(*) < ${express.batchSize}::int
+        subscription.express and ${sql.lit(underWay.length === 0)} and in_flight.count >= ${express.batchSize} and (
+          select count(*) < ${express.batchSize}
             and min(date_created) > now() - ${express.gatherMs} * interval '1 millisecond'
           from (
             select date_created from deliveries
             where subscription_id = subscription.id and ${isWaiting}
-            order by date_created limit ${express.batchSize}::int
+            order by date_created limit ${express.batchSize}
           ) as next
         ) as gathers
       from laned subscription
         cross join lateral (
           select count(*)::int as count from deliveries
           where subscription_id = subscription.id
-            and started_at is not null and deliveries.state = 'pending' and next_attempt_at is null
+            and ${isInFlight}
         ) as in_flight
         left join deliveries nominee on nominee.id = subscription.probe_delivery_id
           and nominee.started_at is null and nominee.state = 'pending' and nominee.next_attempt_at is null
@@ -129,11 +150,11 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
       for no key update of subscription skip locked
     ), turn as (
       select room.*, greatest(1, case
-          when room.express then ${express.batches * express.batchSize}::int else ${batch}::int
+          when room.express then ${seats.count}::int else ${batch}
         end / count(*) over (partition by room.express)) as share
       from room left join ours on ours.id = room.id
       where places > 0 and not gathers and (state <> 'tripped' or ours.id is not null)
-        and (not express or (select coalesce(sum(in_flight), 0) from room where express) < ${express.inFlightOfAll}::int)
+        and (not express or (select coalesce(sum(in_flight), 0) from room where express) < ${express.inFlightOfAll})
       order by random() limit ${batch}
     ), chosen as (
       select turn.id as subscription_id, turn.name, turn.url, turn.state, delivery.id,
@@ -145,7 +166,7 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
         order by date_created, id limit least(turn.places, turn.share) for update skip locked
       ) delivery
     ), placed as ( -- by subscription: one that does not answer keeps few batches open
-      select *, (row_number() over (partition by express order by subscription_id, date_created, id) - 1)::int as place
+      select *, row_number() over (partition by express order by subscription_id, date_created, id)::int as seat
       from chosen
     ), probing as (
       update subscriptions
@@ -154,40 +175,43 @@ export async function admitDeliveries(db: Database, limits: AdmissionLimits): Pr
       where subscriptions.id = chosen.subscription_id and chosen.state = 'tripped'
     ), told as (
       update deliveries set started_at = now(), carrier = case
-          when placed.express then (${batchIds}::uuid[])[placed.place / ${express.batchSize}::int + 1] else deliveries.id
+          when placed.express then ${batchOfSeat(seats, sql`placed.seat`)} else deliveries.id
         end
       from placed, events
       where deliveries.id = placed.id and events.id = deliveries.event_id
-        and (not placed.express or placed.place < ${express.batches * express.batchSize}::int)
+        and (not placed.express or placed.seat <= ${seats.count}::int)
       returning deliveries.id, events.topic, placed.subscription_id as "subscriptionId", placed.name as subscription,
         placed.url, deliveries.attempt_count as "attemptCount",
         case when placed.express then deliveries.carrier end as batch
     )
-    select (select json_agg(told) from told) as admitted,
+    select
+      (select json_agg(to_jsonb(told) - 'batch') from told where batch is null) as alone,
+      (
+        select json_agg(json_build_object('id', id, 'subscriptionId', "subscriptionId", 'subscription', subscription, 'batch', batch))
+        from told where batch is not null
+      ) as together,
       exists (
         select from room
         where state <> 'tripped' and (places <= 0 or gathers or express and not exists (select from turn where turn.id = room.id))
       ) as crowded
   `.execute(db);
-  const { admitted, crowded } = rows[0] ?? { admitted: null, crowded: false };
-  const [alone, together] = apart(admitted ?? []);
-  return { admitted: alone, batches: together, crowded };
+  const { alone, together, crowded } = rows[0] ?? { alone: null, together: null, crowded: false };
+  return { admitted: alone ?? [], batches: byBatch(together ?? []), crowded };
 }
 
-function apart(admitted: Admitted[]): [DeliveryToStart[], FirstAttemptsBatch[]] {
-  const alone: DeliveryToStart[] = [];
+function literals<Name extends string>(numbers: Record<Name, unknown>): Record<Name, RawBuilder<number>> {
+  const entries = Object.entries(numbers).filter(([, value]) => typeof value === 'number');
+  return Object.fromEntries(entries.map(([name, value]) => [name, sql.lit(value)])) as Record<Name, RawBuilder<number>>;
+}
+
+function byBatch(admitted: AdmittedTogether[]): FirstAttemptsBatch[] {
   const batches = new Map<string, FirstAttemptsBatch>();
   for (const { batch: id, ...delivery } of admitted) {
-    if (id === null) {
-      alone.push(delivery);
-      continue;
-    }
     const batch = batches.get(id) ?? { id, deliveries: [] };
     batches.set(id, batch);
-    const { subscriptionId, subscription } = delivery;
-    batch.deliveries.push({ id: delivery.id, subscriptionId, subscription });
+    batch.deliveries.push(delivery);
   }
-  return [alone, [...batches.values()]];
+  return [...batches.values()];
 }
 
 /** Takes an admission back: their workflows could not be told. */

@@ -3,6 +3,7 @@ import type { DeliveryState, Verdict } from '../domain/delivery.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 import type { Database } from './connection.ts';
+import { preparedAs } from './prepared.ts';
 import type { AttemptTable } from './tables.ts';
 
 export type AttemptRow = Selectable<AttemptTable>;
@@ -35,6 +36,7 @@ export async function loadAttemptCase(
 ): Promise<AttemptCase | undefined> {
   return db
     .selectFrom('deliveries as delivery')
+    .modifyFront(preparedAs('load-attempt-case'))
     .innerJoin('events as event', 'event.id', 'delivery.event_id')
     .innerJoin('subscriptions as subscription', 'subscription.id', 'delivery.subscription_id')
     .leftJoin('attempts as attempt', (join) =>
@@ -87,6 +89,7 @@ export async function recordAttempt(db: Database, record: AttemptRecord): Promis
   const headers = response === null ? null : JSON.stringify(response.headers);
   const nextAttemptAt = verdict.nextAttemptAt === null ? null : new Date(verdict.nextAttemptAt);
   const { rows } = await sql<StandingDelivery>`
+    ${preparedAs('record-attempt')}
     with delivery as (
       select id, state = 'pending' or ${verdict.state} = 'delivered' as decides
       from deliveries where id = ${deliveryId} for update

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { PROBE_LEASE_MS } from '../domain/circuit-breaker.ts';
 import { LAST_ERROR_LIMIT } from '../domain/subscription.ts';
 import type { Database } from './connection.ts';
+import { preparedAs } from './prepared.ts';
 
 /** In a burst of successes every delivery would lock and write the same row; one a second says as much. */
 const SUCCESS_EVERY_MS = 1_000;
@@ -17,6 +18,7 @@ export interface RecordedSuccess {
  */
 export async function recordSuccesses(db: Database, successes: RecordedSuccess[]): Promise<void> {
   await sql`
+    ${preparedAs('record-successes')}
     update subscriptions set
       last_success_at = greatest(last_success_at, success.at),
       last_error = null,

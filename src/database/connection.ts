@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { prepareMarked } from './prepared.ts';
 import type { Tables } from './tables.ts';
 
 /** A database or a transaction of it: what every function of this room takes first. */
@@ -15,6 +16,8 @@ export interface DatabaseOptions {
 
 /** For a new connection, or for one of the pool to come free. */
 const CONNECT_WITHIN_MS = 30_000;
+/** A plan that was made while a table was small must not be kept when it has grown. */
+const CONNECTION_LIFE_SECONDS = 60;
 
 /** @param url `postgres://user:password@host:port/database` */
 export function openDatabase(
@@ -27,11 +30,13 @@ export function openDatabase(
     application_name: 'forgeflow',
     keepAlive: true, // or a server that vanished without a word would be waited for until TCP gives up
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    maxLifetimeSeconds: CONNECTION_LIFE_SECONDS,
   });
   // Without a listener, node-postgres ends the process when an idle connection breaks.
   pool.on('error', (error) => onIdleError?.(error));
   // One that breaks while it is lent out fails its query; without a listener of its own it would end the process too.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', prepareMarked);
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   pools.set(db, pool);
   return db;

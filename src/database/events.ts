@@ -1,7 +1,11 @@
 import { sql } from 'kysely';
 import pg from 'pg';
+import { SMALL_PAYLOAD } from '../domain/first-attempts.ts';
+import { isInFlight, isWaiting } from './admission.ts';
+import { type BatchPlaces, batchOfSeat, seatsOf } from './batch-seats.ts';
 import type { Database } from './connection.ts';
 import { JOB_TOPICS } from './job-events.ts';
+import { preparedAs } from './prepared.ts';
 
 export interface NewEvent {
   id: string;
@@ -42,13 +46,16 @@ export async function insertEvent(
  * @throws Postgres' error for any of them; none is stored then
  */
 export async function insertEvents(db: Database, events: NewEvent[], waitMs: number): Promise<Set<string>> {
-  const values = events.map(
-    ({ id, topic, payload, dedupeKey = null }) => sql`(${id}::uuid, ${topic}, ${payload}, ${dedupeKey})`,
-  );
   const { rows } = await sql<{ id: string }>`
+    ${preparedAs('insert-events')}
     insert into events (id, topic, payload, dedupe_key)
     select event.* from (select set_config('lock_timeout', ${String(waitMs)}, true)) as waiting (no_longer_than)
-      cross join (values ${sql.join(values)}) as event (id, topic, payload, dedupe_key)
+      cross join unnest(
+        ${events.map(({ id }) => id)}::uuid[],
+        ${events.map(({ topic }) => topic)}::text[],
+        ${events.map(({ payload }) => payload)}::text[],
+        ${events.map(({ dedupeKey = null }) => dedupeKey)}::text[]
+      ) as event (id, topic, payload, dedupe_key)
     on conflict do nothing
     returning id
   `.execute(db);
@@ -87,13 +94,26 @@ export async function insertEventFor(
 export interface UndispatchedEvent {
   id: string;
   topic: string;
+  /** Null where it is large, or not asked for. */
+  payload: string | null;
 }
 
 /** The oldest events that nobody has dispatched, or is about to: they are this transaction's. */
-export async function takeUndispatchedEvents(db: Database, limit: number): Promise<UndispatchedEvent[]> {
+export async function takeUndispatchedEvents(
+  db: Database,
+  limit: number,
+  { withPayloads = false } = {},
+): Promise<UndispatchedEvent[]> {
   return db
     .selectFrom('events')
-    .select(['id', 'topic'])
+    .modifyFront(preparedAs('take-events'))
+    .select([
+      'id',
+      'topic',
+      sql<
+        string | null
+      >`case when octet_length(payload) <= ${withPayloads ? SMALL_PAYLOAD : -1}::int then payload end`.as('payload'),
+    ])
     .where('dispatched_at', 'is', null)
     .orderBy('created_at')
     .orderBy('id')
@@ -109,35 +129,83 @@ export interface PlannedDelivery {
   subscriptionId: string;
 }
 
+export interface QuickPlaces {
+  /** Batches that take more. */
+  underWay: BatchPlaces[];
+  /** Deliveries of a subscription under way at once. */
+  inFlight: number;
+  /** The most deliveries of a subscription that may still wait when newer ones go out. */
+  overtaken: number;
+}
+
+/** A delivery that is written, and goes out with a batch that is under way if there is a place. */
+export interface WrittenDelivery {
+  id: string;
+  batchId: string | null;
+}
+
 /**
  * Writes the deliveries of events, notes those that may call for jobs, and marks all of them dispatched, in one statement. A
- * subscription that was paused or deleted since it was found to be interested gets none.
- * @returns how many deliveries there are
+ * subscription that was paused or deleted since it was found to be interested gets none. Those of the express lane get the places
+ * that there are, unless many others of their subscription wait, or its last attempt failed: then they wait for their turn.
  */
-export async function dispatchEvents(db: Database, eventIds: string[], planned: PlannedDelivery[]): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
+export async function dispatchEvents(
+  db: Database,
+  eventIds: string[],
+  planned: PlannedDelivery[],
+  { underWay, inFlight, overtaken }: QuickPlaces = { underWay: [], inFlight: 0, overtaken: 0 },
+): Promise<WrittenDelivery[]> {
+  const seats = seatsOf(underWay);
+  const { rows } = await sql<WrittenDelivery>`
+    ${preparedAs('dispatch-events')}
     with dispatched as (
       update events set dispatched_at = now() where id = any(${eventIds}::uuid[])
     ), for_jobs as (
       insert into job_events (event_id)
       select id from events where id = any(${eventIds}::uuid[]) and topic = any(${JOB_TOPICS}::text[])
       on conflict (event_id) do nothing
-    ), delivery as (
-      insert into deliveries (id, subscription_id, event_id, date_created)
-      select planned.id, subscriptions.id, planned.event_id, now()
+    ), wanted as (
+      select planned.id, planned.event_id, planned.nth, subscriptions.id as subscription_id,
+        ${seats.count > 0} and lane = 'express' and subscriptions.state = 'active' and consecutive_failures = 0
+          and last_success_at is not null as quick
       from unnest(
         ${planned.map(({ id }) => id)}::uuid[],
         ${planned.map(({ subscriptionId }) => subscriptionId)}::uuid[],
         ${planned.map(({ eventId }) => eventId)}::uuid[]
-      ) as planned (id, subscription_id, event_id)
+      ) with ordinality as planned (id, subscription_id, event_id, nth)
       join subscriptions on subscriptions.id = planned.subscription_id and subscriptions.state <> 'paused'
       for key share of subscriptions -- one that is being deleted is waited for, and then left out
+    ), room as (
+      select quick.subscription_id, ${inFlight}::int - (
+          select count(*)::int from deliveries
+          where deliveries.subscription_id = quick.subscription_id and ${isInFlight}
+        ) as places
+      from (select distinct subscription_id from wanted where quick) as quick
+      where ${overtaken}::int >= (
+        select count(*) from (
+          select from deliveries where deliveries.subscription_id = quick.subscription_id and ${isWaiting}
+          limit ${overtaken}::int + 1
+        ) as before
+      )
+    ), numbered as (
+      select wanted.*, room.places, row_number() over (partition by wanted.subscription_id order by nth) as of_its_own
+      from wanted left join room using (subscription_id)
+    ), seated as (
+      select *, case when of_its_own <= places
+          then (row_number() over (partition by of_its_own <= places order by nth))::int
+        end as seat
+      from numbered
+    ), written as (
+      insert into deliveries (id, subscription_id, event_id, date_created, started_at, carrier)
+      select id, subscription_id, event_id, now(), case when seat <= ${seats.count}::int then now() end,
+        case when seat <= ${seats.count}::int then ${batchOfSeat(seats, sql`seat`)} end
+      from seated
       on conflict (event_id, subscription_id) do nothing
-      returning id
+      returning id, carrier
     )
-    select count(*)::int as count from delivery
+    select id, carrier as "batchId" from written
   `.execute(db);
-  return rows[0]?.count ?? 0;
+  return rows;
 }
 
 export interface EventBacklog {

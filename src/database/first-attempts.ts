@@ -1,27 +1,17 @@
 import { sql } from 'kysely';
 import type { Verdict } from '../domain/delivery.ts';
+import { type BatchedDelivery, SMALL_PAYLOAD } from '../domain/first-attempts.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { SubscriptionState } from '../domain/subscription.ts';
 import type { DeliveryToStart } from './admission.ts';
 import type { Database } from './connection.ts';
 import { selectToStart } from './deliveries.ts';
-
-/** A delivery that goes out with a batch, as its attempt needs to know it. */
-export interface BatchedDelivery {
-  id: string;
-  /** Of the attempt that is to be made: above 1 for one that was queued again. */
-  number: number;
-  windowStartedAt: Date | null;
-  eventId: string;
-  topic: string;
-  /** Null where it is large: it is read when it is sent, so that not all of a batch are in memory at once. */
-  payload: string | null;
-  subscriptionId: string;
-}
+import { preparedAs } from './prepared.ts';
 
 /** What attempts need to know of a subscription. */
 export interface BatchedSubscription {
   id: string;
+  name: string;
   state: SubscriptionState;
   trippedAt: Date | null;
   url: string;
@@ -31,30 +21,43 @@ export interface BatchedSubscription {
   previousSecretExpiresAt: Date | null;
 }
 
-/** Payloads up to here are read with their deliveries, in bytes: a batch of them fits into a MiB. */
-const SMALL_PAYLOAD = 10_000;
+/** A batch, or some of it. */
+export interface LoadedBatch {
+  deliveries: BatchedDelivery[];
+  /** Of the subscriptions, at the time of reading. */
+  version: string;
+}
 
 /**
  * Reads what a batch still has to attempt: what was recorded meanwhile, ended, put back, or given to another workflow is left
  * out.
+ * @param deliveryIds all that are the batch's when left out
  */
-export async function loadBatch(db: Database, batchId: string, deliveryIds: string[]): Promise<BatchedDelivery[]> {
-  const { rows } = await sql<BatchedDelivery>`
+export async function loadBatch(db: Database, batchId: string, deliveryIds?: string[]): Promise<LoadedBatch> {
+  const { rows } = await sql<BatchedDelivery & { version: string }>`
+    ${preparedAs(deliveryIds === undefined ? 'load-batch' : 'load-some-of-batch')}
     select delivery.id, delivery.attempt_count + 1 as number, delivery.window_started_at as "windowStartedAt",
       event.id as "eventId", event.topic, delivery.subscription_id as "subscriptionId",
-      case when octet_length(event.payload) <= ${SMALL_PAYLOAD}::int then event.payload end as payload
+      case when octet_length(event.payload) <= ${SMALL_PAYLOAD}::int then event.payload end as payload,
+      (select version from subscription_changes) as version
     from deliveries delivery join events event on event.id = delivery.event_id
-    where delivery.id = any(${deliveryIds}::uuid[]) and delivery.carrier = ${batchId}
+    where delivery.carrier = ${batchId}
+      ${deliveryIds === undefined ? sql`` : sql`and delivery.id = any(${deliveryIds}::uuid[])`}
       and delivery.state = 'pending' and delivery.started_at is not null and delivery.next_attempt_at is null
     order by delivery.date_created, delivery.id
   `.execute(db);
-  return rows;
+  return { deliveries: rows.map(({ version: _, ...delivery }) => delivery), version: rows[0]?.version ?? '0' };
 }
 
-export async function loadBatchedSubscriptions(db: Database, ids: string[]): Promise<BatchedSubscription[]> {
-  const { rows } = await sql<BatchedSubscription>`
-    select id, state, tripped_at as "trippedAt", url, headers_sealed as "headersSealed", secret_sealed as "secretSealed",
-      previous_secret_sealed as "previousSecretSealed", previous_secret_expires_at as "previousSecretExpiresAt"
+/** @returns those that are there, each with the version of all */
+export async function loadBatchedSubscriptions(
+  db: Database,
+  ids: string[],
+): Promise<(BatchedSubscription & { version: string })[]> {
+  const { rows } = await sql<BatchedSubscription & { version: string }>`
+    select id, name, state, tripped_at as "trippedAt", url, headers_sealed as "headersSealed",
+      secret_sealed as "secretSealed", previous_secret_sealed as "previousSecretSealed",
+      previous_secret_expires_at as "previousSecretExpiresAt", (select version from subscription_changes) as version
     from subscriptions where id = any(${ids}::uuid[])
   `.execute(db);
   return rows;

@@ -8,6 +8,7 @@ import * as retention from './migrations/20261127-retention.ts';
 import * as searchIndex from './migrations/20261127-search-index.ts';
 import * as upkeep from './migrations/20261128-upkeep.ts';
 import * as expressLane from './migrations/20261129-express-lane.ts';
+import * as openBatches from './migrations/20261130-open-batches.ts';
 
 // Listed by hand, not found in a folder, so that they are part of any bundle. Names are for ever.
 const MIGRATIONS: Record<string, Migration> = {
@@ -19,6 +20,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '20261127-search-index': searchIndex,
   '20261128-upkeep': upkeep,
   '20261129-express-lane': expressLane,
+  '20261130-open-batches': openBatches,
 };
 
 export interface AppliedMigration {

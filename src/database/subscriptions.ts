@@ -55,11 +55,16 @@ export interface Interest {
   id: string;
   name: string;
   patterns: string[];
+  lane: Lane;
 }
 
 /** Who is to be told of events. */
 export async function listInterests(db: Database): Promise<Interest[]> {
-  return db.selectFrom('subscriptions').select(['id', 'name', 'patterns']).where('state', '!=', 'paused').execute();
+  return db
+    .selectFrom('subscriptions')
+    .select(['id', 'name', 'patterns', 'lane'])
+    .where('state', '!=', 'paused')
+    .execute();
 }
 
 /** Grows with every change that makes {@link listInterests} give something else. */

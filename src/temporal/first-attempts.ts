@@ -1,31 +1,39 @@
 import { type Client, WorkflowIdConflictPolicy, WorkflowNotFoundError } from '@temporalio/client';
 import type { deliverFirstAttempts } from '../../workflows/deliver-first-attempts.ts';
 import { subscriptionsKey } from '../../workflows/search-attributes.ts';
-import { firstAttemptsWorkflowId } from '../domain/first-attempts.ts';
+import { BATCH_SIZE, firstAttemptsWorkflowId } from '../domain/first-attempts.ts';
+import { namesWithin, searchable } from '../domain/names-within.ts';
 import { EGRESS_QUEUE } from './task-queues.ts';
 
 /** What a batch of first attempts is started with. */
 export interface BatchStart {
   id: string;
-  deliveries: { id: string; subscriptionId: string; subscription: string }[];
+  /** Those it begins with: none, where they are yet to come. */
+  deliveryIds: string[];
+  /** Whose they are, or will be most likely. */
+  subscriptions: { id: string; name: string }[];
 }
 
 /** Starts the workflow of a batch; one that is there already is let be. @param client as for `startOrWakeDelivery` */
-export async function startBatchWorkflow(client: Client, { id, deliveries }: BatchStart): Promise<void> {
-  const names = [...new Set(deliveries.map(({ subscription }) => subscription))];
-  const [first] = deliveries;
+export async function startBatchWorkflow(
+  client: Client,
+  { id, deliveryIds, subscriptions }: BatchStart,
+): Promise<void> {
+  const names = subscriptions.map(({ name }) => name);
+  const [first, ...others] = subscriptions;
+  const amount = deliveryIds.length === BATCH_SIZE ? String(BATCH_SIZE) : `up to ${BATCH_SIZE}`;
   await client.workflow.start<typeof deliverFirstAttempts>('deliverFirstAttempts', {
     workflowId: firstAttemptsWorkflowId(id),
     taskQueue: EGRESS_QUEUE,
-    args: [{ batchId: id, deliveryIds: deliveries.map((delivery) => delivery.id) }],
+    args: [{ batchId: id, deliveryIds }],
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
     requestEagerStart: true,
     // Its task is renewed while attempts are under way: so soon another worker takes over from one that died, or a cancellation
     // is heard of.
     workflowTaskTimeout: '5 seconds',
-    staticSummary: `${count(deliveries.length, 'delivery', 'deliveries')} → ${inShort(names)}`,
-    ...(first !== undefined && names.length === 1 ? { priority: { fairnessKey: first.subscriptionId } } : {}),
-    typedSearchAttributes: [{ key: subscriptionsKey, value: within(MOST_INDEXED_BYTES, names) }],
+    staticSummary: `${amount} deliveries → ${inShort(names)}`,
+    ...(first !== undefined && others.length === 0 ? { priority: { fairnessKey: first.id } } : {}),
+    typedSearchAttributes: [{ key: subscriptionsKey, value: searchable(names) }],
   });
 }
 
@@ -41,20 +49,11 @@ export async function isBatchUnderWay(client: Client, batchId: string): Promise<
   }
 }
 
-/** The server refuses search attributes with values above 2 KiB, and cuts summaries off at 400 bytes. */
-const MOST_INDEXED_BYTES = 1_500;
+/** The server cuts summaries off at 400 bytes. */
 const MOST_NAMED_BYTES = 200;
 
 /** Names in a line that fits the Web UI's list. */
 function inShort(names: string[]): string {
-  const shown = within(MOST_NAMED_BYTES, names);
+  const shown = namesWithin(MOST_NAMED_BYTES, names);
   return names.length > shown.length ? `${shown.join(', ')} and ${names.length - shown.length} more` : shown.join(', ');
 }
-
-/** The first of them, as many as have so many bytes together, one at least. */
-function within(bytes: number, names: string[]): string[] {
-  let left = bytes;
-  return names.filter((name, at) => (left -= Buffer.byteLength(name)) >= 0 || at === 0);
-}
-
-const count = (amount: number, one: string, many: string): string => `${amount} ${amount === 1 ? one : many}`;

@@ -4,17 +4,16 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AttemptLedger, type LedgerEntry } from '../../activities/attempt-ledger.ts';
+import { AttemptLedger } from '../../activities/attempt-ledger.ts';
+import { AttemptRecorder, type LedgerEntry } from '../../activities/attempt-recorder.ts';
 import { listAttempts } from '../../src/database/attempts.ts';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
-import { insertEventFor } from '../../src/database/events.ts';
 import { judgeAttempt } from '../../src/domain/delivery.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import { createAddressGuard } from '../../src/egress/address-guard.ts';
 import { createSender } from '../../src/egress/send.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
-import { DEAD_URL } from '../support/deliveries.ts';
-import { deliveryRow, insertPendingDelivery, subscriptionRow } from '../support/records.ts';
+import { deliveryRow, insertBatch, type RecordedBatch, subscriptionRow } from '../support/records.ts';
 
 let database: TestDatabase;
 let db: ForgeflowDatabase;
@@ -24,26 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-interface Many {
-  subscriptionId: string;
-  batchId: string;
-  ids: string[];
-}
-
-/** Deliveries to a subscription of their own, given out with one batch. */
-async function batchOf(count: number, batchId: string = randomUUID()): Promise<Many> {
-  const { subscriptionId, deliveryId } = await insertPendingDelivery(db, DEAD_URL);
-  const ids = [deliveryId];
-  while (ids.length < count) {
-    const id = randomUUID();
-    await insertEventFor(db, { id: randomUUID(), topic: 'a.b', payload: '{}' }, { id, subscriptionId });
-    ids.push(id);
-  }
-  await db.updateTable('deliveries').set({ started_at: new Date(), carrier: batchId }).where('id', 'in', ids).execute();
-  return { subscriptionId, batchId, ids };
-}
-
-function entryOf({ subscriptionId }: Many, deliveryId: string, statusCode: number): LedgerEntry {
+function entryOf({ subscriptionId }: RecordedBatch, deliveryId: string, statusCode: number): LedgerEntry {
   const sentAt = new Date();
   const body = Buffer.from('noted');
   const outcome: Outcome = { kind: 'response', statusCode, headers: {}, body, truncated: false, durationMs: 1 };
@@ -58,9 +38,10 @@ async function withLedger<T>(
 ): Promise<T> {
   const abandoned = new AbortController();
   const { signal } = abandoned;
+  const recorder = new AttemptRecorder({ db, breakerFailures: 5 });
   const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
   return environment.run(() =>
-    work(new AttemptLedger({ db, batchId, breakerFailures: 5, signal }), () => {
+    work(new AttemptLedger({ db, batchId, recorder, breakerFailures: 5, signal }), () => {
       abandoned.abort(new Error('nobody waits for it'));
     }),
   );
@@ -70,7 +51,7 @@ const stateOf = async (id: string) => (await deliveryRow(db, id)).state;
 
 describe('the ledger of a batch', () => {
   test('E14: an attempt is written down soon, while others of the batch are still on their way', async () => {
-    const batch = await batchOf(2);
+    const batch = await insertBatch(db, 2);
     await withLedger(batch.batchId, async (ledger) => {
       ledger.enter(entryOf(batch, batch.ids[0]!, 204));
       await expect.poll(() => stateOf(batch.ids[0]!)).toBe('delivered');
@@ -83,7 +64,7 @@ describe('the ledger of a batch', () => {
 
   test('E14 D4: at its end all is written down, of all subscriptions, each with its log and its books', async () => {
     const batchId = randomUUID();
-    const [good, bad] = [await batchOf(40, batchId), await batchOf(4, batchId)];
+    const [good, bad] = [await insertBatch(db, 40, { batchId }), await insertBatch(db, 4, { batchId })];
     await withLedger(batchId, async (ledger) => {
       for (const id of good.ids) ledger.enter(entryOf(good, id, 200));
       for (const id of bad.ids) ledger.enter(entryOf(bad, id, 500));
@@ -112,7 +93,7 @@ describe('the ledger of a batch', () => {
   });
 
   test('E10, E14: failures of one batch trip the breaker as single ones do', async () => {
-    const batch = await batchOf(5);
+    const batch = await insertBatch(db, 5);
     await withLedger(batch.batchId, async (ledger) => {
       for (const id of batch.ids) ledger.enter(entryOf(batch, id, 503));
       await ledger.close();
@@ -128,7 +109,7 @@ describe('the ledger of a batch', () => {
 
   test('D12, E14: a receiver that is gone ends all that is on its way to it, and nothing of the others', async () => {
     const batchId = randomUUID();
-    const [gone, other] = [await batchOf(6, batchId), await batchOf(3, batchId)];
+    const [gone, other] = [await insertBatch(db, 6, { batchId }), await insertBatch(db, 3, { batchId })];
     await withLedger(batchId, async (ledger) => {
       ledger.enter(entryOf(gone, gone.ids[0]!, 200));
       for (const id of gone.ids.slice(1, 4)) ledger.enter(entryOf(gone, id, 410));
@@ -145,7 +126,7 @@ describe('the ledger of a batch', () => {
   });
 
   test('E14: what another batch was given meanwhile is not put back', async () => {
-    const [batch, other] = [await batchOf(1), randomUUID()];
+    const [batch, other] = [await insertBatch(db, 1), randomUUID()];
     await db.updateTable('deliveries').set({ carrier: other }).where('id', '=', batch.ids[0]!).execute();
     await withLedger(batch.batchId, async (ledger) => {
       ledger.putBack(batch.ids[0]!);
@@ -158,7 +139,7 @@ describe('the ledger of a batch', () => {
   });
 
   test('E14: what keeps it from writing is told at the end, and what it could not write is there to be made again', async () => {
-    const batch = await batchOf(2);
+    const batch = await insertBatch(db, 2);
     await withLedger(batch.batchId, async (ledger) => {
       ledger.enter(entryOf(batch, batch.ids[0]!, 200));
       await expect.poll(() => stateOf(batch.ids[0]!)).toBe('delivered');
@@ -178,7 +159,7 @@ describe('the ledger of a batch', () => {
   });
 
   test('E14: writes again where somebody else and it have blocked each other', async () => {
-    const batch = await batchOf(2);
+    const batch = await insertBatch(db, 2);
     const [first, second] = batch.ids.toSorted();
     const transaction = await db.startTransaction().execute();
     try {
@@ -203,7 +184,7 @@ describe('the ledger of a batch', () => {
   });
 
   test('E9, E14: nobody waits for it any more: it gives up what it cannot write', async () => {
-    const batch = await batchOf(1);
+    const batch = await insertBatch(db, 1);
     await withLedger(batch.batchId, async (ledger, abandon) => {
       abandon();
       ledger.enter(entryOf(batch, batch.ids[0]!, 200));
@@ -240,7 +221,7 @@ describe('the ledger of a batch', () => {
       const sender = createSender({ guard: createAddressGuard(['127.0.0.0/8']), timeoutMs: 5_000 });
       const outcome = await sender.post({ url, headers: {}, body: '{}' });
       const batchId = randomUUID();
-      const [nasty, other] = [await batchOf(1, batchId), await batchOf(1, batchId)];
+      const [nasty, other] = [await insertBatch(db, 1, { batchId }), await insertBatch(db, 1, { batchId })];
       await withLedger(batchId, async (ledger) => {
         ledger.enter({ ...entryOf(nasty, nasty.ids[0]!, 500), outcome });
         ledger.enter(entryOf(other, other.ids[0]!, 200));

@@ -30,7 +30,7 @@ async function subscribe(name: string, patterns: string[]): Promise<string> {
 }
 
 const publishOne = (topic: string, data: unknown = 1) => publish(database.db, { topic, data });
-const dispatch = () => dispatchBatch(database.db, cache);
+const dispatch = async () => (await dispatchBatch(database.db, cache)).events;
 
 /** The deliveries that there are: who is to get which topic, in the order of their names. */
 async function deliveries(): Promise<string[]> {
@@ -51,7 +51,7 @@ function startDispatcher({ reloading = false } = {}) {
   const running = (async () => {
     while (!isStopped()) {
       if (reloading) await own.reload(database.db);
-      if ((await dispatchBatch(database.db, own)) === 0) await sleep(2);
+      if ((await dispatchBatch(database.db, own)).events === 0) await sleep(2);
     }
   })();
   return {

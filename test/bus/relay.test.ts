@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Relay, type RelayOptions, startRelay } from '../../src/bus/relay.ts';
 import { insertSubscription } from '../../src/database/subscriptions.ts';
+import { OpenBatches } from '../../src/egress/open-batches.ts';
 import { generateSecret } from '../../src/egress/sign.ts';
 import { connectWorkers, type WorkerConnection } from '../../src/temporal/worker-connection.ts';
 import { DEAD_URL, deliveryOf, handleOf, subscribe, untilDispatched } from '../support/deliveries.ts';
@@ -44,6 +45,7 @@ function relay(options: Partial<RelayOptions> = {}): RecordingLogger & { stops: 
     temporal: temporal.client,
     logger: log.logger,
     expressBacklog: 100,
+    openBatches: new OpenBatches(),
     workerName: 'relay of a test',
     onStop: () => (stops += 1),
     ...options,

@@ -94,7 +94,7 @@ describe('takeUndispatchedEvents', () => {
     const ids = async (limit: number) => (await takeUndispatchedEvents(db, limit)).map(({ id }) => id);
     expect(await ids(2)).toEqual([first, second]);
     expect(await ids(10)).toEqual([first, second, third]);
-    expect(await takeUndispatchedEvents(db, 1)).toEqual([{ id: first, topic: 'a.b' }]);
+    expect(await takeUndispatchedEvents(db, 1)).toMatchObject([{ id: first, topic: 'a.b' }]);
   });
 
   test('E2: two workers at once take different events, and neither waits for the other', async () => {
@@ -154,13 +154,16 @@ describe('takeUndispatchedEvents', () => {
   });
 });
 
+/** How many deliveries are written. */
+const written = async (...input: Parameters<typeof dispatchEvents>) => (await dispatchEvents(...input)).length;
+
 describe('dispatchEvents', () => {
   test('E1: writes the deliveries, each to be started, and marks the events', async () => {
     const { db } = database;
     const [one, other] = [await subscribe(), await subscribe()];
     const [first, second, third] = [await eventAt(1), await eventAt(2), await eventAt(3)];
     const planned = [plan(first, one.id), plan(first, other.id), plan(second, one.id)];
-    expect(await dispatchEvents(db, [first, second], planned)).toBe(3);
+    expect(await written(db, [first, second], planned)).toBe(3);
     expect((await deliveries()).map(({ id }) => id).sort()).toEqual(planned.map(({ id }) => id).sort());
     const delivery = (await deliveries()).find(({ id }) => id === planned[1]!.id);
     expect(delivery).toEqual({
@@ -184,12 +187,12 @@ describe('dispatchEvents', () => {
   test('E1: an event that interests nobody is dispatched all the same', async () => {
     const { db } = database;
     const id = await eventAt(1);
-    expect(await dispatchEvents(db, [id], [])).toBe(0);
+    expect(await written(db, [id], [])).toBe(0);
     expect(await takeUndispatchedEvents(db, 1)).toEqual([]);
   });
 
   test('E1: nothing is nothing', async () => {
-    expect(await dispatchEvents(database.db, [], [])).toBe(0);
+    expect(await written(database.db, [], [])).toBe(0);
   });
 
   test('E4, E10: leaves out subscriptions that are paused or deleted, and not tripped ones', async () => {
@@ -203,7 +206,7 @@ describe('dispatchEvents', () => {
     await deleteSubscription(db, deleted.name);
     const event = await eventAt(1);
     const planned = [active, tripped, paused, deleted].map(({ id }) => plan(event, id));
-    expect(await dispatchEvents(db, [event], planned)).toBe(2);
+    expect(await written(db, [event], planned)).toBe(2);
     expect(new Set((await deliveries()).map((one) => one.subscription_id))).toEqual(new Set([active.id, tripped.id]));
   });
 
@@ -211,11 +214,11 @@ describe('dispatchEvents', () => {
     const { db } = database;
     const [subscription, event] = [await subscribe(), await eventAt(1)];
     const first = plan(event, subscription.id);
-    expect(await dispatchEvents(db, [event], [first])).toBe(1);
-    expect(await dispatchEvents(db, [event], [plan(event, subscription.id)])).toBe(0);
-    expect(await dispatchEvents(db, [event], [first])).toBe(0);
+    expect(await written(db, [event], [first])).toBe(1);
+    expect(await written(db, [event], [plan(event, subscription.id)])).toBe(0);
+    expect(await written(db, [event], [first])).toBe(0);
     const twice = await eventAt(2);
-    expect(await dispatchEvents(db, [twice], [plan(twice, subscription.id), plan(twice, subscription.id)])).toBe(1);
+    expect(await written(db, [twice], [plan(twice, subscription.id), plan(twice, subscription.id)])).toBe(1);
     expect((await deliveries()).filter(({ event_id }) => event_id === event)).toMatchObject([{ id: first.id }]);
   });
 
@@ -230,7 +233,7 @@ describe('dispatchEvents', () => {
     const dispatching = dispatchEvents(db, [event], [plan(event, doomed.id), plan(event, other.id)]);
     await untilSomeoneWaits();
     await deleting[end]().execute();
-    expect(await dispatching).toBe(1 + count);
+    expect((await dispatching).length).toBe(1 + count);
     expect((await deliveries()).length).toBe(1 + count);
   });
 
@@ -252,7 +255,7 @@ describe('dispatchEvents', () => {
     const transaction = await db.startTransaction().execute();
     await dispatchEvents(transaction, [event], [plan(event, subscription.id)]);
     await transaction.rollback().execute();
-    expect(await takeUndispatchedEvents(db, 1)).toEqual([{ id: event, topic: 'a.b' }]);
+    expect(await takeUndispatchedEvents(db, 1)).toMatchObject([{ id: event, topic: 'a.b' }]);
     expect(await deliveries()).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { type Insertable, sql } from 'kysely';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { admitDeliveries } from '../../src/database/admission.ts';
 import { listAttempts, recordAttempt } from '../../src/database/attempts.ts';
@@ -18,11 +18,10 @@ import {
   recordFirstAttempts,
 } from '../../src/database/first-attempts.ts';
 import { deleteSubscription } from '../../src/database/subscriptions.ts';
-import type { DeliveryTable } from '../../src/database/tables.ts';
 import { judgeAttempt } from '../../src/domain/delivery.ts';
 import { type Outcome, RESPONSE_BODY_LIMIT, type Response } from '../../src/domain/outcome.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
-import { deliveryRow, insertPendingDelivery, subscriptionRow } from '../support/records.ts';
+import { deliveryRow, insertBatch, type RecordedBatch, subscriptionRow } from '../support/records.ts';
 
 const MINUTE = 60_000;
 
@@ -33,33 +32,6 @@ beforeAll(async () => {
   db = database.db;
 });
 afterAll(() => database.drop());
-
-interface Many {
-  subscriptionId: string;
-  batchId: string;
-  ids: string[];
-}
-
-/** Deliveries to a subscription of their own, given out with one batch unless it is told otherwise. */
-async function batchOf(count: number, values: Partial<Insertable<DeliveryTable>> = {}, payload = '1'): Promise<Many> {
-  const { subscriptionId, deliveryId } = await insertPendingDelivery(db, 'https://example.com/hook');
-  await db.deleteFrom('deliveries').where('id', '=', deliveryId).execute();
-  const batchId = randomUUID();
-  const ids = Array.from({ length: count }, () => randomUUID());
-  const events = ids.map(() => ({ id: randomUUID(), topic: 'a.b', payload, dispatched_at: new Date() }));
-  await db.insertInto('events').values(events).execute();
-  const rows = ids.map((id, n) => ({
-    id,
-    subscription_id: subscriptionId,
-    event_id: events[n]!.id,
-    date_created: new Date(),
-    started_at: new Date(),
-    carrier: batchId,
-    ...values,
-  }));
-  await db.insertInto('deliveries').values(rows).execute();
-  return { subscriptionId, batchId, ids };
-}
 
 function answer(statusCode: number, more: Partial<Response> = {}): Response {
   return {
@@ -144,8 +116,8 @@ const STANDINGS: [string, (id: string) => Promise<unknown>, number][] = [
 
 describe('recording', () => {
   test.each(STANDINGS)('E14 D4: a delivery that %s has the same records after a batch', async (_is, become, number) => {
-    const batch = await batchOf(OUTCOMES.length);
-    const alone = await batchOf(OUTCOMES.length);
+    const batch = await insertBatch(db, OUTCOMES.length);
+    const alone = await insertBatch(db, OUTCOMES.length);
     for (const id of [...batch.ids, ...alone.ids]) await become(id);
     const sentAt = new Date();
     await recordFirstAttempts(
@@ -181,7 +153,7 @@ describe('recording', () => {
     const step = fc.record({ which: fc.nat(3), number: fc.integer({ min: 1, max: 3 }), outcome, end: fc.boolean() });
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 4 }), async (rounds) => {
-        const [batch, alone] = [await batchOf(4), await batchOf(4)];
+        const [batch, alone] = [await insertBatch(db, 4), await insertBatch(db, 4)];
         for (const round of rounds) {
           const once = [...new Map(round.map((one) => [one.which, one])).values()]; // a batch has each delivery once
           const sentAt = new Date();
@@ -201,7 +173,7 @@ describe('recording', () => {
   });
 
   test('E14: what is to be tried again waits for a workflow of its own, and nothing else does', async () => {
-    const { ids, batchId } = await batchOf(4);
+    const { ids, batchId } = await insertBatch(db, 4);
     const [delivered, failing, gone, cancelled] = ids;
     await endDelivery(db, cancelled!, 'cancelled', 'by hand');
     await recordFirstAttempts(db, [
@@ -218,7 +190,7 @@ describe('recording', () => {
   });
 
   test('E14 D5: an attempt that got through is a fact, also when its delivery was cancelled; a failure is none', async () => {
-    const { ids } = await batchOf(2);
+    const { ids } = await insertBatch(db, 2);
     for (const id of ids) await endDelivery(db, id, 'cancelled', 'by hand');
     await recordFirstAttempts(db, [attemptOf(ids[0]!, answer(204)), attemptOf(ids[1]!, answer(500))]);
     expect(await deliveryRow(db, ids[0]!)).toMatchObject({ state: 'delivered', failure_detail: null });
@@ -226,7 +198,7 @@ describe('recording', () => {
   });
 
   test('E14: deliveries that are gone keep nothing from being recorded of the others', async () => {
-    const [there, deleted] = [await batchOf(2), await batchOf(2)];
+    const [there, deleted] = [await insertBatch(db, 2), await insertBatch(db, 2)];
     await deleteSubscription(db, (await subscriptionRow(db, deleted.subscriptionId)).name);
     await recordFirstAttempts(
       db,
@@ -237,7 +209,7 @@ describe('recording', () => {
   });
 
   test('E14: twice changes nothing, and does not bring back one that its own workflow has by now', async () => {
-    const { ids } = await batchOf(2);
+    const { ids } = await insertBatch(db, 2);
     const attempts = ids.map((id) => attemptOf(id, answer(500)));
     await recordFirstAttempts(db, attempts);
     await markContinued(db, ids);
@@ -248,7 +220,7 @@ describe('recording', () => {
   });
 
   test('E14: a hundred answers as long as are kept are written down at once', async () => {
-    const { ids } = await batchOf(100);
+    const { ids } = await insertBatch(db, 100);
     await recordFirstAttempts(
       db,
       ids.map((id) => attemptOf(id, answer(500, { body: longBody(), truncated: true }))),
@@ -273,13 +245,14 @@ function headerText(): fc.Arbitrary<string> {
 describe('reading a batch', () => {
   test('E14 D2: gives what an attempt needs, the number of the next one included', async () => {
     const window = new Date('2026-01-01');
-    const { ids, batchId, subscriptionId } = await batchOf(
-      1,
-      { attempt_count: 3, window_started_at: window },
-      '{"n":1}',
-    );
+    const { ids, batchId, subscriptionId } = await insertBatch(db, 1, {
+      values: { attempt_count: 3, window_started_at: window },
+      payload: '{"n":1}',
+    });
     const { event_id } = await deliveryRow(db, ids[0]!);
-    expect(await loadBatch(db, batchId, ids)).toEqual([
+    const batch = await loadBatch(db, batchId);
+    expect(batch).toEqual(await loadBatch(db, batchId, ids));
+    expect(batch.deliveries).toEqual([
       {
         ...{ id: ids[0], number: 4, windowStartedAt: window, eventId: event_id, topic: 'a.b', subscriptionId },
         payload: '{"n":1}',
@@ -289,6 +262,8 @@ describe('reading a batch', () => {
     expect(await loadBatchedSubscriptions(db, [subscriptionId, randomUUID()])).toEqual([
       {
         id: subscriptionId,
+        version: batch.version,
+        name: row.name,
         state: 'active',
         trippedAt: null,
         url: row.url,
@@ -306,8 +281,8 @@ describe('reading a batch', () => {
       [`"${'x'.repeat(20_000)}"`, false],
       [`"${'ü'.repeat(9_000)}"`, false],
     ] as const) {
-      const { ids, batchId } = await batchOf(1, {}, payload);
-      const [delivery] = await loadBatch(db, batchId, ids);
+      const { ids, batchId } = await insertBatch(db, 1, { payload });
+      const [delivery] = (await loadBatch(db, batchId, ids)).deliveries;
       expect(delivery!.payload).toBe(isRead ? payload : null);
       expect(await loadPayload(db, delivery!.eventId)).toBe(payload);
     }
@@ -340,16 +315,16 @@ describe('reading a batch', () => {
       },
     ],
   ])('E14: leaves out what is %s', async (_what, happen) => {
-    const { ids, batchId } = await batchOf(2);
+    const { ids, batchId } = await insertBatch(db, 2);
     await happen(ids[0]!, batchId);
-    expect((await loadBatch(db, batchId, ids)).map(({ id }) => id)).toEqual([ids[1]]);
+    expect((await loadBatch(db, batchId, ids)).deliveries.map(({ id }) => id)).toEqual([ids[1]]);
   });
 
   test('E14: gives nothing that was not asked for', async () => {
-    const { ids, batchId } = await batchOf(3);
-    expect((await loadBatch(db, batchId, ids.slice(0, 1))).map(({ id }) => id)).toEqual(ids.slice(0, 1));
-    expect(await loadBatch(db, batchId, [])).toEqual([]);
-    expect(await loadBatch(db, randomUUID(), ids)).toEqual([]);
+    const { ids, batchId } = await insertBatch(db, 3);
+    expect((await loadBatch(db, batchId, ids.slice(0, 1))).deliveries.map(({ id }) => id)).toEqual(ids.slice(0, 1));
+    expect((await loadBatch(db, batchId, [])).deliveries).toEqual([]);
+    expect((await loadBatch(db, randomUUID(), ids)).deliveries).toEqual([]);
   });
 });
 
@@ -363,7 +338,7 @@ async function admittedAgain(of: string[]): Promise<string[]> {
 
 describe('putting back', () => {
   test('E14: makes them wait again, as if they had never been given out', async () => {
-    const { ids, batchId } = await batchOf(3);
+    const { ids, batchId } = await insertBatch(db, 3);
     await putBack(db, batchId, ids.slice(0, 2));
     for (const id of ids.slice(0, 2)) {
       expect(await deliveryRow(db, id)).toMatchObject({ state: 'pending', started_at: null, attempt_count: 0 });
@@ -381,7 +356,7 @@ describe('putting back', () => {
       },
     ],
   ])('E14: leaves one as it is that is %s', async (_what, happen) => {
-    const { ids, batchId } = await batchOf(1);
+    const { ids, batchId } = await insertBatch(db, 1);
     await happen(ids[0]!);
     const before = await deliveryRow(db, ids[0]!);
     await putBack(db, batchId, ids);
@@ -390,7 +365,7 @@ describe('putting back', () => {
   });
 
   test('E14: one that is left to a workflow of its own is given out with no batch', async () => {
-    const { ids, batchId, subscriptionId } = await batchOf(1);
+    const { ids, batchId, subscriptionId } = await insertBatch(db, 1);
     await db.updateTable('subscriptions').set({ lane: 'express' }).where('id', '=', subscriptionId).execute();
     await leaveToOwnWorkflow(db, batchId, ids[0]!);
     expect(await admittedAgain(ids)).toEqual(ids);
@@ -399,7 +374,7 @@ describe('putting back', () => {
 
 describe('going on in workflows of their own', () => {
   test('E14 D2: they are given out with what their workflows need to know, the most urgent first', async () => {
-    const { ids, subscriptionId } = await batchOf(3, { attempt_count: 1 });
+    const { ids, subscriptionId } = await insertBatch(db, 3, { values: { attempt_count: 1 } });
     const sentAt = new Date();
     const asks = (seconds: number) => answer(503, { headers: { 'retry-after': String(seconds) } });
     await recordFirstAttempts(db, [
@@ -421,7 +396,7 @@ describe('going on in workflows of their own', () => {
   });
 
   test('E14: once marked, they are their own workflows’ and are not given out again', async () => {
-    const { ids } = await batchOf(2);
+    const { ids } = await insertBatch(db, 2);
     await recordFirstAttempts(
       db,
       ids.map((id) => attemptOf(id, answer(500))),
@@ -444,7 +419,7 @@ describe('going on in workflows of their own', () => {
     ],
     ['was told to go on by hand meanwhile', (id) => markStarted(db, id)],
   ])('E14: marking leaves one as it is that %s', async (_what, happen) => {
-    const { ids } = await batchOf(1);
+    const { ids } = await insertBatch(db, 1);
     await recordFirstAttempts(db, [attemptOf(ids[0]!, answer(500))]);
     await happen(ids[0]!);
     const before = await deliveryRow(db, ids[0]!);
@@ -453,7 +428,7 @@ describe('going on in workflows of their own', () => {
   });
 
   test('E14 D6: one that waits for its workflow can be told to go on by hand; one that is in a batch cannot', async () => {
-    const { ids } = await batchOf(2);
+    const { ids } = await insertBatch(db, 2);
     await recordFirstAttempts(db, [attemptOf(ids[0]!, answer(500))]);
     expect(await markStarted(db, ids[0]!)).toBe(true);
     expect(await deliveryRow(db, ids[0]!)).toMatchObject({ carrier: ids[0] });
@@ -465,11 +440,11 @@ describe('going on in workflows of their own', () => {
  * One batch after the other is recorded, while over another connection something happens to all of its deliveries.
  * The rows lie in the table in another order than their ids'.
  */
-async function atOnce(happen: (other: ForgeflowDatabase, batch: Many) => Promise<unknown>): Promise<void> {
+async function atOnce(happen: (other: ForgeflowDatabase, batch: RecordedBatch) => Promise<unknown>): Promise<void> {
   const other = openDatabase(database.url);
   try {
     for (let round = 0; round < 12; round++) {
-      const batch = await batchOf(100);
+      const batch = await insertBatch(db, 100);
       const attempts = batch.ids.map((id) => attemptOf(id, round % 2 === 0 ? answer(200) : answer(500)));
       await Promise.all([recordFirstAttempts(db, attempts), happen(other, batch)]);
     }

@@ -19,7 +19,7 @@ export async function storeEvents(db: ForgeflowDatabase, ...payloads: (Payload |
     ids.push(id);
   }
   const cache = new SubscriptionsCache(recordingLogger().logger);
-  while ((await dispatchBatch(db, cache)) > 0);
+  while ((await dispatchBatch(db, cache)).events > 0);
   return ids;
 }
 

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DeliveryWithAttempts, SubscriptionWithSecret } from '../../src/index.ts';
 import { untilDelivery } from '../support/deliveries.ts';
@@ -140,6 +141,10 @@ describe('the request of a batch', () => {
       .updateTable('subscriptions')
       .set({ previous_secret_expires_at: new Date(Date.now() - 1_000) })
       .where('id', '=', subscription.id)
+      .execute();
+    await database.db // or workers would know it as it was, for a second
+      .updateTable('subscription_changes')
+      .set({ version: sql`version + 1` })
       .execute();
     expect(await sent('after')).toEqual(['after', undefined]);
     await receiver.close();

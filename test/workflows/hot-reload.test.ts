@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Relay, startRelay } from '../../src/bus/relay.ts';
 import { type ForgeflowDatabase, openDatabase } from '../../src/database/connection.ts';
+import { OpenBatches } from '../../src/egress/open-batches.ts';
 import { connectWorkers, type WorkerConnection } from '../../src/temporal/worker-connection.ts';
 import { deliverTo, subscribe, untilDelivery, untilDispatched } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
@@ -21,6 +22,7 @@ beforeAll(async () => {
     temporal: temporal.client,
     logger: recordingLogger().logger,
     expressBacklog: 100,
+    openBatches: new OpenBatches(),
     workerName: 'second',
     onStop: () => undefined,
     intervals: { reload: 400 },
