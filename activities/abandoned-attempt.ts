@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
 
 /**
@@ -6,6 +7,7 @@ import { Context } from '@temporalio/activity';
  */
 export function abandoned(): AbortSignal {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // all requests of a batch listen
   const context = Context.current(); // the listener is called from outside of the activity
   context.cancellationSignal.addEventListener('abort', () => {
     if (context.cancellationDetails?.cancelRequested) return;

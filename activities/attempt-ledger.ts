@@ -12,6 +12,8 @@ export interface LedgerOptions {
   breakerFailures: number;
   /** Ends the waiting for a database that is away: nobody waits for this batch any more. */
   signal: AbortSignal;
+  /** Told of how many are written down. */
+  onWritten: (count: number) => void;
 }
 
 /** How long what is to be written down waits for more of it, in ms. */
@@ -66,7 +68,7 @@ export class AttemptLedger {
 
   async #writeAll(): Promise<void> {
     const [made, unsent] = [this.#made.splice(0), this.#unsent.splice(0)];
-    const { db, batchId, recorder, breakerFailures, signal } = this.#options;
+    const { db, batchId, recorder, breakerFailures, signal, onWritten } = this.#options;
     const [gone, others] = apart(made, ({ verdict }) => verdict.disablesSubscription);
     if (others.length > 0) await patiently(() => recorder.record(others), signal);
     for (const attempt of gone) {
@@ -74,6 +76,7 @@ export class AttemptLedger {
       await keepBooks(db, attempt, breakerFailures);
     }
     if (unsent.length > 0) await patiently(() => putBack(db, batchId, unsent), signal);
+    onWritten(made.length + unsent.length);
   }
 }
 

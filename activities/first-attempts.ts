@@ -3,7 +3,7 @@ import { endDelivery } from '../src/database/deliveries.ts';
 import { leaveToOwnWorkflow, loadBatch, type LoadedBatch, loadPayload } from '../src/database/first-attempts.ts';
 import { isConnectionFault } from '../src/database/connection.ts';
 import { DEACTIVATED_DETAIL, judgeAttempt } from '../src/domain/delivery.ts';
-import { BATCH_SIZE, type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
+import { type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
 import { searchable } from '../src/domain/names-within.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
 import type { OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
@@ -77,8 +77,12 @@ class Batch {
   readonly #parts: BatchParts;
   readonly #request: FirstAttemptsRequest;
   readonly #waiting = new Map<string, Waiting>();
-  /** All that came, by id: one that is added may be read at the same time. */
-  readonly #attempts = new Map<string, Promise<void>>();
+  /** Those under way. */
+  readonly #attempts = new Set<Promise<void>>();
+  readonly #open: OpenBatch;
+  /** Those that were handed over before it was known what is there. */
+  #handed: Set<string> | null = new Set();
+  #fault: unknown;
   readonly #names = new Set<string>();
   readonly #signal = abandoned();
   readonly #cancellation = Context.current().cancellationSignal;
@@ -89,46 +93,57 @@ class Batch {
   constructor(parts: BatchParts, request: FirstAttemptsRequest) {
     this.#parts = parts;
     this.#request = request;
-    this.#ledger = new AttemptLedger({ ...parts, batchId: request.batchId, signal: this.#signal });
+    const { batchId, deliveryIds } = request;
+    this.#open = parts.openBatches.open(batchId, deliveryIds.length, (handed) => {
+      for (const { id } of handed.deliveries) this.#handed?.add(id);
+      this.#begin(handed);
+    });
+    this.#ledger = new AttemptLedger({ ...parts, batchId, signal: this.#signal, onWritten: this.#open.leave });
   }
 
   async run(): Promise<FirstAttemptsResult> {
-    const { batchId, deliveryIds } = this.#request;
-    const open = this.#parts.openBatches.open(batchId, BATCH_SIZE - deliveryIds.length, (handed) => {
-      this.#begin(handed, open);
-    });
-    if (this.#cancellation.aborted) open.close();
-    this.#cancellation.addEventListener('abort', open.close);
-    const [beginning] = await Promise.allSettled([this.#beginWithWhatIsThere(open), open.closed]);
-    const ends = await Promise.allSettled(this.#attempts.values());
+    const { close, closed } = this.#open;
+    if (this.#cancellation.aborted) close();
+    this.#cancellation.addEventListener('abort', close);
+    await Promise.all([this.#beginWithWhatIsThere(), closed]);
+    while (this.#attempts.size > 0) await Promise.all(this.#attempts);
     await this.#ledger.close();
-    const fault = [beginning, ...ends].find((end) => end.status === 'rejected');
-    if (fault !== undefined) throw fault.reason;
+    if (this.#fault !== undefined) throw this.#fault as Error;
     return { ...this.#result, subscriptions: searchable([...this.#names]) };
   }
 
-  async #beginWithWhatIsThere(open: OpenBatch): Promise<void> {
+  async #beginWithWhatIsThere(): Promise<void> {
     const { batchId, deliveryIds } = this.#request;
     try {
-      const batch = await loadBatch(this.#parts.db, batchId);
-      const there = new Set(batch.deliveries.map(({ id }) => id));
+      const { deliveries, version } = await loadBatch(this.#parts.db, batchId);
+      const found = deliveries.filter(({ id }) => !this.#handed?.has(id));
+      this.#handed = null;
+      const there = new Set(found.map(({ id }) => id));
       this.#result.leftOut += deliveryIds.filter((id) => !there.has(id)).length;
-      this.#begin(batch, open);
+      this.#open.leave(deliveryIds.length - found.length); // one that takes over from another finds what that was handed too
+      this.#begin({ deliveries: found, version });
     } catch (fault) {
-      open.close();
-      throw fault;
+      this.#breakOff(fault);
     }
   }
 
-  #begin({ deliveries, version }: LoadedBatch, open: OpenBatch): void {
+  #begin({ deliveries, version }: LoadedBatch): void {
     const readAt = performance.now();
     for (const delivery of deliveries) {
-      if (this.#attempts.has(delivery.id)) continue;
       this.#waiting.set(delivery.id, { delivery, version, readAt });
-      const attempt = this.#attempt(delivery);
-      this.#attempts.set(delivery.id, attempt);
-      attempt.catch(open.close);
+      const attempt = this.#attempt(delivery)
+        .catch((fault: unknown) => {
+          this.#breakOff(fault);
+        })
+        .finally(() => this.#attempts.delete(attempt));
+      this.#attempts.add(attempt);
     }
+  }
+
+  /** The rest is for the activity's next try. */
+  #breakOff(fault: unknown): void {
+    this.#fault ??= fault;
+    this.#open.close();
   }
 
   async #attempt({ id, subscriptionId }: BatchedDelivery): Promise<void> {
@@ -141,13 +156,13 @@ class Batch {
       }
       const known = await this.#current(id);
       this.#waiting.delete(id);
-      if (known === undefined) this.#result.leftOut += 1;
+      if (known === undefined) this.#leave('leftOut');
       else await this.#send(known);
     } catch (fault) {
       if (this.#signal.aborted || isConnectionFault(fault)) throw fault;
       log.warn('a delivery could not be attempted in its batch', { deliveryId: id, fault: String(fault) });
       await leaveToOwnWorkflow(db, this.#request.batchId, id);
-      this.#result.putBack += 1;
+      this.#leave('putBack');
     } finally {
       this.#waiting.delete(id);
       place?.leave();
@@ -184,6 +199,12 @@ class Batch {
     }
   }
 
+  /** One of which there is nothing to be written down. */
+  #leave(as: 'failed' | 'putBack' | 'leftOut'): void {
+    this.#result[as] += 1;
+    this.#open.leave(1);
+  }
+
   #putBack(id: string): void {
     this.#ledger.putBack(id);
     this.#result.putBack += 1;
@@ -193,7 +214,7 @@ class Batch {
     const { db, sender, observe } = this.#parts;
     if (subscription.state === 'paused') {
       await endDelivery(db, delivery.id, 'failed', DEACTIVATED_DETAIL);
-      this.#result.failed += 1;
+      this.#leave('failed');
       return;
     }
     // Who is cancelled begins nothing more.
@@ -203,7 +224,7 @@ class Batch {
     }
     const payload = delivery.payload ?? (await loadPayload(db, delivery.eventId));
     if (payload === undefined) {
-      this.#result.leftOut += 1; // it went with its delivery
+      this.#leave('leftOut'); // it went with its delivery
       return;
     }
     const sentAt = new Date();

@@ -5,7 +5,7 @@ import { subscriptionsKey } from './search-attributes.ts';
 
 export interface DeliverFirstAttemptsInput {
   batchId: string;
-  /** Those it begins with, at most 100; up to 100 may be added while it is open. */
+  /** Those it begins with, at most 100. Others are added while it is open, 100 at once at most. */
   deliveryIds: string[];
 }
 
@@ -18,9 +18,9 @@ export async function deliverFirstAttempts({
   batchId,
   deliveryIds,
 }: DeliverFirstAttemptsInput): Promise<FirstAttemptsResult> {
-  const amount = deliveryIds.length;
-  const upTo = amount === BATCH_SIZE ? '' : 'up to ';
-  setCurrentDetails(`**first attempts of ${upTo}${BATCH_SIZE} deliveries** are under way, ${amount} from the start`);
+  setCurrentDetails(
+    `**first attempts** are under way, up to ${BATCH_SIZE} at once; it began with ${deliveryIds.length} deliveries`,
+  );
   const result = await firstAttempts.makeFirstAttempts({ batchId, deliveryIds });
   setCurrentDetails(describe(result));
   noteSubscriptions(result.subscriptions ?? []);

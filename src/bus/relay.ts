@@ -64,13 +64,18 @@ export function startRelay(options: RelayOptions): Relay {
   const subscriptions = new SubscriptionsCache(logger);
   const control = createControl({ db, logger, onStop: options.onStop });
   let crowdedMs = CROWDED_MS.first;
+  /** Deliveries that wait to be started, as far as is known here. */
+  let waiting = 0;
 
   const starts = { db, temporal, logger, expressBacklog: options.expressBacklog, openBatches };
   const standby = new StandbyBatches({ temporal, openBatches, logger });
   const loop = (name: string, work: WorkLoopOptions['work']) => startWorkLoop({ name, work, outage });
 
   const starting = loop('starting deliveries', async () => {
-    const { started, batches, crowded } = await startDeliveries(starts);
+    const known = waiting;
+    waiting = 0;
+    const { started, batches, crowded } = await startDeliveries(starts, known);
+    if (crowded) waiting = Infinity;
     crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
     if (crowded) return crowdedMs;
     if (started === 0) return intervals.poll;
@@ -78,9 +83,10 @@ export function startRelay(options: RelayOptions): Relay {
     return 0;
   });
   const dispatching = loop('dispatching events', async () => {
-    const { events, isFull, express, handed, waiting } = await dispatchBatch(db, subscriptions, openBatches);
+    const { events, isFull, express, handed, waiting: left } = await dispatchBatch(db, subscriptions, openBatches);
     if (events === 0) return intervals.poll;
-    if (waiting > 0) starting.wake();
+    waiting += left;
+    if (left > 0) starting.wake();
     if (handed > 0 || isFull) standby.follow(express);
     interpreting.wake();
     // What comes meanwhile wakes it.

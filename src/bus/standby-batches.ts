@@ -14,8 +14,6 @@ export interface StandbyOptions {
 
 /** So few free places are left in the open batches when another is begun. */
 const FEW_PLACES = 20;
-/** Begun at once. */
-const MOST_BATCHES = 5;
 
 /** Begins batches before they are needed: a delivery that finds no place waits for a workflow to be started. */
 export class StandbyBatches {
@@ -26,11 +24,11 @@ export class StandbyBatches {
     this.#options = options;
   }
 
-  /** So many deliveries of these subscriptions have just come; as many again, and more, are to find places. */
+  /** So many deliveries of these subscriptions have just come; as many again are to find places. */
   follow({ deliveries, subscriptions }: { deliveries: number; subscriptions: { id: string; name: string }[] }): void {
     const { openBatches } = this.#options;
     const missing = deliveries === 0 ? 0 : Math.max(FEW_PLACES, 2 * deliveries) - openBatches.free;
-    const batches = Math.min(Math.ceil(missing / BATCH_SIZE), MOST_BATCHES - this.#beginning.size);
+    const batches = Math.min(Math.ceil(missing / BATCH_SIZE), openBatches.room);
     for (let n = 0; n < batches; n += 1) {
       const beginning = this.#begin(subscriptions).finally(() => this.#beginning.delete(beginning));
       this.#beginning.add(beginning);

@@ -59,22 +59,25 @@ interface Telling {
 /**
  * Tells workflows of the deliveries that wait to go on, by starting or waking them; those of the express lane go out with open
  * batches first, as far as these have places.
+ * @param waiting how many there are, as far as is known
  * @returns how many deliveries, how many batches were started for some of them, and whether more wait for places that others have
  * @throws what Temporal threw; those that could not be told wait again
  */
 export async function startDeliveries(
   dependencies: StartDependencies,
+  waiting = 0,
 ): Promise<{ started: number; batches: number; crowded: boolean }> {
   const { db, temporal, expressBacklog, openBatches } = dependencies;
-  const limits = { ...LIMITS, express: { ...EXPRESS, backlog: expressBacklog } };
-  // Not all: events that are just being dispatched want some too.
-  const places = openBatches.reserve(Math.ceil(openBatches.free / 2));
+  // Not all places without need: events that are just being dispatched want some too.
+  const places = openBatches.reserve(Math.max(Math.min(waiting, openBatches.free), Math.ceil(openBatches.free / 2)));
   try {
     const underWay = new Set(places.slots.map(({ batchId }) => batchId));
-    const { admitted, batches, crowded } = await admitDeliveries(db, limits, places.slots);
-    const begun = batches.filter(({ id }) => !underWay.has(id));
+    const batches = underWay.size > 0 ? 0 : Math.min(EXPRESS.batches, openBatches.room);
+    const limits = { ...LIMITS, express: { ...EXPRESS, batches, backlog: expressBacklog } };
+    const { admitted, batches: batched, crowded } = await admitDeliveries(db, limits, places.slots);
+    const begun = batched.filter(({ id }) => !underWay.has(id));
     const tellings = [
-      ...batches.map((batch) => ({
+      ...batched.map((batch) => ({
         deliveryIds: batch.deliveries.map(({ id }) => id),
         tell: () => (underWay.has(batch.id) ? hand(db, places, batch) : begin(temporal, batch)),
       })),

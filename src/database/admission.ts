@@ -192,7 +192,9 @@ export async function admitDeliveries(
       ) as together,
       exists (
         select from room
-        where state <> 'tripped' and (places <= 0 or gathers or express and not exists (select from turn where turn.id = room.id))
+        where state <> 'tripped' and (
+          places <= 0 or gathers or express and (${seats.count}::int = 0 or not exists (select from turn where turn.id = room.id))
+        )
       ) as crowded
   `.execute(db);
   const { alone, together, crowded } = rows[0] ?? { alone: null, together: null, crowded: false };

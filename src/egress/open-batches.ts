@@ -11,6 +11,8 @@ export interface Handed {
 export interface OpenBatch {
   /** Resolves when nothing more comes. */
   closed: Promise<void>;
+  /** So many of its deliveries are over, and written down: others may have their places. Below 0: it has more than was known. */
+  leave: (places: number) => void;
   /** Takes nothing more, but for what has a place by now. */
   close: () => void;
 }
@@ -33,6 +35,11 @@ interface Entry {
   id: string;
   free: number;
   reserved: number;
+  /** Deliveries in hand. */
+  taken: number;
+  /** Since when that has not changed, by the clock of the process, in ms. */
+  movedAt: number;
+  endsAt: number;
   isClosing: boolean;
   take: (handed: Handed) => void;
   closed: () => void;
@@ -40,17 +47,24 @@ interface Entry {
 
 /** So long a batch takes more, in ms. Above 4 s its workflow task would have to be renewed. */
 const OPEN_FOR_MS = 3_000;
-/** Unless nothing came for so long: it would only be waited for. */
-const IDLE_MS = 200;
+/** So long before that its places do not count as free any more: time for another batch to be begun. */
+const ENDING_MS = 500;
+/** A batch ends when it had nothing in hand for so long: it would only be waited for. */
+const IDLE_MS = 100;
+/** Batches that are open at once, as many as one busy subscription can use: with these, who finds no place waits for one. */
+const MOST_OPEN = 10;
+/** But for those in which nothing has moved for so long: whoever does not answer is not to keep the others. */
+const STUCK_MS = 250;
 /** A batch that was started and has not opened by then, in ms, is another process'. */
 const EXPECTED_WITHIN_MS = 1_000;
 
 /**
  * Where the relay of a process and its batches meet. A delivery that comes while a batch is under way goes out with it at once,
- * without a word to Temporal; and so even a thin stream of deliveries fills its batches.
+ * without a word to Temporal. A place is free again when its delivery is over: so many deliveries, one after the other, cost one
+ * workflow, which has no more of them in hand at once than a batch has places.
  */
 export class OpenBatches {
-  /** The oldest first. */
+  /** The newest last. */
   readonly #open = new Set<Entry>();
   /** Started by this process, and not open yet. */
   readonly #expected = new Set<string>();
@@ -58,18 +72,21 @@ export class OpenBatches {
   readonly #waiting = new Set<() => void>();
   #isClosed = false;
 
-  /** @param take is told of the deliveries that are the batch's from now on */
-  open(id: string, places: number, take: (handed: Handed) => void): OpenBatch {
-    const takeMore = (handed: Handed): void => {
-      idle.refresh();
-      take(handed);
-    };
+  /**
+   * @param taken how many deliveries it begins with
+   * @param take is told of the deliveries that are the batch's from now on
+   */
+  open(id: string, taken: number, take: (handed: Handed) => void): OpenBatch {
+    const now = performance.now();
     const entry: Entry = {
       id,
-      free: places,
+      free: BATCH_SIZE - taken,
       reserved: 0,
+      taken,
+      movedAt: now,
+      endsAt: now + OPEN_FOR_MS,
       isClosing: this.#isClosed,
-      take: takeMore,
+      take,
       closed: () => undefined,
     };
     const closed = new Promise<void>((resolve) => (entry.closed = resolve));
@@ -77,25 +94,34 @@ export class OpenBatches {
       entry.isClosing = true;
       this.#settle(entry);
     };
-    const idle = setTimeout(close, IDLE_MS);
-    const timers = [idle, setTimeout(close, OPEN_FOR_MS)];
+    const idle = setTimeout(() => {
+      if (entry.taken <= 0) close();
+    }, IDLE_MS);
+    const end = setTimeout(close, OPEN_FOR_MS);
     void closed.then(() => {
-      for (const timer of timers) clearTimeout(timer);
+      clearTimeout(idle);
+      clearTimeout(end);
     });
+    const leave = (places: number): void => {
+      entry.free += places;
+      entry.taken -= places;
+      entry.movedAt = performance.now();
+      if (entry.taken <= 0 && !entry.isClosing) idle.refresh();
+    };
     this.#expected.delete(id);
     this.#open.add(entry);
     this.#settle(entry);
     for (const wake of this.#waiting) wake();
-    return { closed, close };
+    return { closed, leave, close };
   }
 
-  /** Keeps up to so many places, in the oldest batches first. */
+  /** Keeps up to so many places, in the newest batches first: so those that are not needed any more end. */
   reserve(most: number): Reservation {
     const kept = new Map<string, { entry: Entry; left: number }>();
     let wanted = most;
-    for (const entry of this.#open) {
+    for (const entry of [...this.#open].reverse()) {
       const places = entry.isClosing ? 0 : Math.min(entry.free, wanted);
-      if (places === 0) continue;
+      if (places <= 0) continue;
       wanted -= places;
       entry.free -= places;
       entry.reserved += places;
@@ -108,6 +134,8 @@ export class OpenBatches {
         if (place === undefined) return;
         place.left -= handed.deliveries.length;
         place.entry.reserved -= handed.deliveries.length;
+        place.entry.taken += handed.deliveries.length;
+        place.entry.movedAt = performance.now();
         place.entry.take(handed);
       },
       release: () => {
@@ -121,10 +149,15 @@ export class OpenBatches {
     };
   }
 
-  /** Places that are free now, or will be in a moment. */
+  /** Places that are free for a while, or will be in a moment. */
   get free(): number {
-    const open = [...this.#open].filter(({ isClosing }) => !isClosing);
-    return open.reduce((sum, { free }) => sum + free, this.#expected.size * BATCH_SIZE);
+    return this.#lasting().reduce((sum, { free }) => sum + Math.max(free, 0), this.#expected.size * BATCH_SIZE);
+  }
+
+  /** How many more are to be begun, at most. */
+  get room(): number {
+    const moving = this.#lasting().filter(({ free, movedAt }) => free > 0 || performance.now() - movedAt < STUCK_MS);
+    return Math.max(MOST_OPEN - moving.length - this.#expected.size, 0);
   }
 
   /** A batch without any delivery was started here. */
@@ -155,8 +188,13 @@ export class OpenBatches {
     }
   }
 
+  #lasting(): Entry[] {
+    const soon = performance.now() + ENDING_MS;
+    return [...this.#open].filter(({ isClosing, endsAt }) => !isClosing && endsAt > soon);
+  }
+
   #settle(entry: Entry): void {
-    if (entry.reserved > 0 || (entry.free > 0 && !entry.isClosing)) return;
+    if (entry.reserved > 0 || !entry.isClosing) return;
     this.#open.delete(entry);
     entry.closed();
   }

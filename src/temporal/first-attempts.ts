@@ -21,7 +21,6 @@ export async function startBatchWorkflow(
 ): Promise<void> {
   const names = subscriptions.map(({ name }) => name);
   const [first, ...others] = subscriptions;
-  const amount = deliveryIds.length === BATCH_SIZE ? String(BATCH_SIZE) : `up to ${BATCH_SIZE}`;
   await client.workflow.start<typeof deliverFirstAttempts>('deliverFirstAttempts', {
     workflowId: firstAttemptsWorkflowId(id),
     taskQueue: EGRESS_QUEUE,
@@ -31,7 +30,7 @@ export async function startBatchWorkflow(
     // Its task is renewed while attempts are under way: so soon another worker takes over from one that died, or a cancellation
     // is heard of.
     workflowTaskTimeout: '5 seconds',
-    staticSummary: `${amount} deliveries → ${inShort(names)}`,
+    staticSummary: `up to ${BATCH_SIZE} at once → ${inShort(names)}`,
     ...(first !== undefined && others.length === 0 ? { priority: { fairnessKey: first.id } } : {}),
     typedSearchAttributes: [{ key: subscriptionsKey, value: searchable(names) }],
   });
