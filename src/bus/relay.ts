@@ -79,7 +79,7 @@ export function startRelay(options: RelayOptions): Relay {
     crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
     if (crowded) return crowdedMs;
     if (started === 0) return intervals.poll;
-    if (batches > 0 && started < MANY) await openBatches.nextOpening(OPENS_WITHIN_MS);
+    if (batches > 0 && started < MANY) await openBatches.whenFree(1, OPENS_WITHIN_MS);
     return 0;
   });
   const dispatching = loop('dispatching events', async () => {

@@ -68,7 +68,7 @@ export class OpenBatches {
   readonly #open = new Set<Entry>();
   /** Started by this process, and not open yet. */
   readonly #expected = new Set<string>();
-  /** Those who wait for a batch to open. */
+  /** Those who wait for places. */
   readonly #waiting = new Set<() => void>();
   #isClosed = false;
 
@@ -107,11 +107,12 @@ export class OpenBatches {
       entry.taken -= places;
       entry.movedAt = performance.now();
       if (entry.taken <= 0 && !entry.isClosing) idle.refresh();
+      for (const look of this.#waiting) look();
     };
     this.#expected.delete(id);
     this.#open.add(entry);
     this.#settle(entry);
-    for (const wake of this.#waiting) wake();
+    for (const look of this.#waiting) look();
     return { closed, leave, close };
   }
 
@@ -149,9 +150,14 @@ export class OpenBatches {
     };
   }
 
-  /** Places that are free for a while, or will be in a moment. */
+  /** Places that can be kept now. */
   get free(): number {
-    return this.#lasting().reduce((sum, { free }) => sum + Math.max(free, 0), this.#expected.size * BATCH_SIZE);
+    return freePlaces([...this.#open].filter(({ isClosing }) => !isClosing));
+  }
+
+  /** Places that are free for a while, or will be in a moment. */
+  get ahead(): number {
+    return freePlaces(this.#lasting()) + this.#expected.size * BATCH_SIZE;
   }
 
   /** How many more are to be begun, at most. */
@@ -166,16 +172,20 @@ export class OpenBatches {
     setTimeout(() => this.#expected.delete(id), EXPECTED_WITHIN_MS).unref();
   }
 
-  /** Resolves when a batch opens, or after so many ms. */
-  async nextOpening(ms: number): Promise<void> {
+  /** Resolves when so many places are free, or after so many ms. */
+  async whenFree(places: number, ms: number): Promise<void> {
+    if (this.free >= places) return;
     await new Promise<void>((resolve) => {
-      const wake = (): void => {
+      const look = (): void => {
+        if (this.free >= places) end();
+      };
+      const end = (): void => {
         clearTimeout(timer);
-        this.#waiting.delete(wake);
+        this.#waiting.delete(look);
         resolve();
       };
-      const timer = setTimeout(wake, ms);
-      this.#waiting.add(wake);
+      const timer = setTimeout(end, ms);
+      this.#waiting.add(look);
     });
   }
 
@@ -198,4 +208,8 @@ export class OpenBatches {
     this.#open.delete(entry);
     entry.closed();
   }
+}
+
+function freePlaces(entries: Entry[]): number {
+  return entries.reduce((sum, { free }) => sum + Math.max(free, 0), 0);
 }
