@@ -14,6 +14,8 @@ export interface LedgerOptions {
   signal: AbortSignal;
   /** Told of how many are written down. */
   onWritten: (count: number) => void;
+  /** Told when something cannot be written; nothing is written any more then. */
+  onFault: () => void;
 }
 
 /** How long what is to be written down waits for more of it, in ms. */
@@ -63,7 +65,7 @@ export class AttemptLedger {
   #write(): void {
     this.#timer = undefined;
     this.#writing = this.#writing.then(() => this.#writeAll());
-    this.#writing.catch(() => undefined); // thrown by close
+    this.#writing.catch(this.#options.onFault); // thrown by close
   }
 
   async #writeAll(): Promise<void> {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Context, log } from '@temporalio/activity';
 import { endDelivery } from '../src/database/deliveries.ts';
 import { leaveToOwnWorkflow, loadBatch, type LoadedBatch, loadPayload } from '../src/database/first-attempts.ts';
@@ -6,7 +7,7 @@ import { DEACTIVATED_DETAIL, judgeAttempt } from '../src/domain/delivery.ts';
 import { type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
 import { searchable } from '../src/domain/names-within.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
-import type { OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
+import type { Handed, OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import { abandoned } from './abandoned-attempt.ts';
 import { AttemptLedger } from './attempt-ledger.ts';
@@ -82,6 +83,8 @@ class Batch {
   readonly #open: OpenBatch;
   /** Those that were handed over before it was known what is there. */
   #handed: Set<string> | null = new Set();
+  /** Those that it found there without having been told of them. */
+  readonly #foundFirst = new Set<string>();
   #fault: unknown;
   readonly #names = new Set<string>();
   readonly #signal = abandoned();
@@ -94,11 +97,14 @@ class Batch {
     this.#parts = parts;
     this.#request = request;
     const { batchId, deliveryIds } = request;
+    const inThisActivity = AsyncLocalStorage.snapshot(); // whoever hands them over is in none, and could not log
     this.#open = parts.openBatches.open(batchId, deliveryIds.length, (handed) => {
-      for (const { id } of handed.deliveries) this.#handed?.add(id);
-      this.#begin(handed);
+      inThisActivity(() => {
+        this.#take(handed);
+      });
     });
-    this.#ledger = new AttemptLedger({ ...parts, batchId, signal: this.#signal, onWritten: this.#open.leave });
+    const { leave, close } = this.#open;
+    this.#ledger = new AttemptLedger({ ...parts, batchId, signal: this.#signal, onWritten: leave, onFault: close });
   }
 
   async run(): Promise<FirstAttemptsResult> {
@@ -118,6 +124,7 @@ class Batch {
       const { deliveries, version } = await loadBatch(this.#parts.db, batchId);
       const found = deliveries.filter(({ id }) => !this.#handed?.has(id));
       this.#handed = null;
+      for (const { id } of found) if (!deliveryIds.includes(id)) this.#foundFirst.add(id);
       const there = new Set(found.map(({ id }) => id));
       this.#result.leftOut += deliveryIds.filter((id) => !there.has(id)).length;
       this.#open.leave(deliveryIds.length - found.length); // one that takes over from another finds what that was handed too
@@ -125,6 +132,14 @@ class Batch {
     } catch (fault) {
       this.#breakOff(fault);
     }
+  }
+
+  /** Some were read here before whoever gave them out came to hand them over. */
+  #take({ deliveries, version }: Handed): void {
+    const others = deliveries.filter(({ id }) => !this.#foundFirst.delete(id));
+    this.#open.leave(deliveries.length - others.length); // these have places already
+    for (const { id } of others) this.#handed?.add(id);
+    this.#begin({ deliveries: others, version });
   }
 
   #begin({ deliveries, version }: LoadedBatch): void {
@@ -206,6 +221,7 @@ class Batch {
   }
 
   #putBack(id: string): void {
+    this.#foundFirst.delete(id); // it may come again
     this.#ledger.putBack(id);
     this.#result.putBack += 1;
   }

@@ -43,7 +43,7 @@ export interface Intervals {
 
 const INTERVALS: Intervals = { poll: 1_000, reload: 60_000, health: 30_000, strays: 5_000 };
 /** While deliveries wait for places that others have, how soon to look again: twice as long each time, up to… */
-const CROWDED_MS = { first: 25, longest: 400 };
+const CROWDED_MS = { first: 50, longest: 400 };
 
 /** While few come, those that come next are gathered for a moment: a transaction for each would be most of what it costs. */
 const AFTER_EVENTS_MS = 3;

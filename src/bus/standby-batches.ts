@@ -27,7 +27,8 @@ export class StandbyBatches {
   /** So many deliveries of these subscriptions have just come; as many again are to find places. */
   follow({ deliveries, subscriptions }: { deliveries: number; subscriptions: { id: string; name: string }[] }): void {
     const { openBatches } = this.#options;
-    const missing = deliveries === 0 ? 0 : Math.max(FEW_PLACES, 2 * deliveries) - openBatches.ahead;
+    if (deliveries === 0 || !openBatches.hasOpened) return;
+    const missing = Math.max(FEW_PLACES, 2 * deliveries) - openBatches.ahead;
     const batches = Math.min(Math.ceil(missing / BATCH_SIZE), openBatches.room);
     for (let n = 0; n < batches; n += 1) {
       const beginning = this.#begin(subscriptions).finally(() => this.#beginning.delete(beginning));

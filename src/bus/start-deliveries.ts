@@ -75,12 +75,13 @@ export async function startDeliveries(
     const batches = underWay.size > 0 ? 0 : Math.min(EXPRESS.batches, openBatches.room);
     const limits = { ...LIMITS, express: { ...EXPRESS, batches, backlog: expressBacklog } };
     const { admitted, batches: batched, crowded } = await admitDeliveries(db, limits, places.slots);
-    const begun = batched.filter(({ id }) => !underWay.has(id));
+    const [added, begun] = [
+      batched.filter(({ id }) => underWay.has(id)),
+      batched.filter(({ id }) => !underWay.has(id)),
+    ];
     const tellings = [
-      ...batched.map((batch) => ({
-        deliveryIds: batch.deliveries.map(({ id }) => id),
-        tell: () => (underWay.has(batch.id) ? hand(db, places, batch) : begin(temporal, batch)),
-      })),
+      ...added.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => hand(db, places, batch) })),
+      ...begun.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => begin(temporal, batch) })),
       ...admitted.map((delivery) => ({
         deliveryIds: [delivery.id],
         tell: () => startOrWakeDelivery(temporal, delivery),
@@ -88,7 +89,8 @@ export async function startDeliveries(
     ];
     await tellAll(dependencies, tellings);
     const started = tellings.flatMap(({ deliveryIds }) => deliveryIds).length;
-    return { started, batches: begun.length, crowded };
+    const left = places.slots.reduce((sum, slot) => sum + slot.places, -added.flatMap(idsOf).length);
+    return { started, batches: begun.length, crowded: crowded || (added.length > 0 && left === 0) };
   } finally {
     places.release();
   }
@@ -98,15 +100,16 @@ async function begin(temporal: Client, { id, deliveries }: FirstAttemptsBatch): 
   const subscriptions = new Map(
     deliveries.map(({ subscriptionId, subscription }) => [subscriptionId, { id: subscriptionId, name: subscription }]),
   );
-  const deliveryIds = deliveries.map((delivery) => delivery.id);
+  const deliveryIds = idsOf({ deliveries });
   await startBatchWorkflow(temporal, { id, deliveryIds, subscriptions: [...subscriptions.values()] });
 }
 
 /** Deliveries go out with a batch of this process. Should that fail, they are strays of it. */
-async function hand(db: ForgeflowDatabase, places: Reservation, { id, deliveries }: FirstAttemptsBatch): Promise<void> {
-  const ids = deliveries.map((delivery) => delivery.id);
-  places.hand(id, await loadBatch(db, id, ids));
+async function hand(db: ForgeflowDatabase, places: Reservation, batch: FirstAttemptsBatch): Promise<void> {
+  places.hand(batch.id, await loadBatch(db, batch.id, idsOf(batch)));
 }
+
+const idsOf = ({ deliveries }: Pick<FirstAttemptsBatch, 'deliveries'>): string[] => deliveries.map(({ id }) => id);
 
 /**
  * Gives workflows of their own to deliveries whose attempt in a batch did not get through. They are marked once they have one:

@@ -70,6 +70,7 @@ export class OpenBatches {
   readonly #expected = new Set<string>();
   /** Those who wait for places. */
   readonly #waiting = new Set<() => void>();
+  #hasOpened = false;
   #isClosed = false;
 
   /**
@@ -109,6 +110,7 @@ export class OpenBatches {
       if (entry.taken <= 0 && !entry.isClosing) idle.refresh();
       for (const look of this.#waiting) look();
     };
+    this.#hasOpened = true;
     this.#expected.delete(id);
     this.#open.add(entry);
     this.#settle(entry);
@@ -158,6 +160,11 @@ export class OpenBatches {
   /** Places that are free for a while, or will be in a moment. */
   get ahead(): number {
     return freePlaces(this.#lasting()) + this.#expected.size * BATCH_SIZE;
+  }
+
+  /** Whether batches open in this process at all: its workers may have other work. */
+  get hasOpened(): boolean {
+    return this.#hasOpened;
   }
 
   /** How many more are to be begun, at most. */

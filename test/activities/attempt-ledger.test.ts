@@ -41,9 +41,20 @@ async function withLedger<T>(
   const recorder = new AttemptRecorder({ db, breakerFailures: 5 });
   const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
   return environment.run(() =>
-    work(new AttemptLedger({ db, batchId, recorder, breakerFailures: 5, signal, onWritten: () => undefined }), () => {
-      abandoned.abort(new Error('nobody waits for it'));
-    }),
+    work(
+      new AttemptLedger({
+        db,
+        batchId,
+        recorder,
+        breakerFailures: 5,
+        signal,
+        onWritten: () => undefined,
+        onFault: () => undefined,
+      }),
+      () => {
+        abandoned.abort(new Error('nobody waits for it'));
+      },
+    ),
   );
 }
 
