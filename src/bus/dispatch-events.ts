@@ -38,13 +38,14 @@ export async function dispatchBatch(
   const kept: { places?: Reservation } = {};
   try {
     const { events, planned, written, version } = await db.transaction().execute(async (transaction) => {
-      const events = await takeUndispatchedEvents(transaction, BATCH, { withPayloads: openBatches.free > 0 });
+      const withPayloads = openBatches.free > 0;
+      const events = await takeUndispatchedEvents(transaction, BATCH, { withPayloads });
       if (events.length === 0) return { events, planned: [], written: [], version: '0' };
       const { matcher, version } = await subscriptions.current(transaction);
       const planned = events.flatMap((event) =>
         [...matcher.match(event.topic)].map((subscription) => ({ id: uuidv7(), event, subscription })),
       );
-      kept.places = openBatches.reserve(planned.filter(isExpress).length);
+      kept.places = openBatches.reserve(withPayloads ? planned.filter(isExpress).length : 0);
       const written = await write(transaction, events, planned, kept.places);
       return { events, planned, written, version };
     });

@@ -79,8 +79,10 @@ export async function startDeliveries(
       batched.filter(({ id }) => underWay.has(id)),
       batched.filter(({ id }) => !underWay.has(id)),
     ];
+    const handings = added.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => hand(db, places, batch) }));
+    await tellAll(dependencies, handings);
+    places.release(); // Temporal may be slow
     const tellings = [
-      ...added.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => hand(db, places, batch) })),
       ...begun.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => begin(temporal, batch) })),
       ...admitted.map((delivery) => ({
         deliveryIds: [delivery.id],
@@ -88,7 +90,7 @@ export async function startDeliveries(
       })),
     ];
     await tellAll(dependencies, tellings);
-    const started = tellings.flatMap(({ deliveryIds }) => deliveryIds).length;
+    const started = [...handings, ...tellings].flatMap(({ deliveryIds }) => deliveryIds).length;
     const left = places.slots.reduce((sum, slot) => sum + slot.places, -added.flatMap(idsOf).length);
     return { started, batches: begun.length, crowded: crowded || (added.length > 0 && left === 0) };
   } finally {

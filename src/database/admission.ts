@@ -151,13 +151,14 @@ export async function admitDeliveries(
     ), turn as (
       select room.*, greatest(1, case
           when room.express then ${seats.count}::int else ${batch}
-        end / count(*) over (partition by room.express)) as share
+        end / count(*) over (partition by room.express)) as share,
+        random() as lot
       from room left join ours on ours.id = room.id
       where places > 0 and not gathers and (state <> 'tripped' or ours.id is not null)
         and (not express or (select coalesce(sum(in_flight), 0) from room where express) < ${express.inFlightOfAll})
-      order by random() limit ${batch}
+      order by lot limit ${batch}
     ), chosen as (
-      select turn.id as subscription_id, turn.name, turn.url, turn.state, delivery.id,
+      select turn.lot, turn.id as subscription_id, turn.name, turn.url, turn.state, delivery.id,
         turn.express and delivery.carrier is distinct from delivery.id as express, delivery.date_created
       from turn cross join lateral (
         select id, carrier, date_created from deliveries
@@ -166,7 +167,7 @@ export async function admitDeliveries(
         order by date_created, id limit least(turn.places, turn.share) for update skip locked
       ) delivery
     ), placed as ( -- by subscription: one that does not answer keeps few batches open
-      select *, row_number() over (partition by express order by subscription_id, date_created, id)::int as seat
+      select *, row_number() over (partition by express order by lot, date_created, id)::int as seat
       from chosen
     ), probing as (
       update subscriptions

@@ -1,11 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sql, type Updateable } from 'kysely';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { dispatchBatch } from '../../src/bus/dispatch-events.ts';
 import { publish } from '../../src/bus/outbox.ts';
 import { SubscriptionsCache } from '../../src/bus/subscriptions-cache.ts';
-import { deleteSubscription, insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
+import { isConnectionFault } from '../../src/database/connection.ts';
+import { loadBatch } from '../../src/database/first-attempts.ts';
+import {
+  deleteSubscription,
+  insertSubscription,
+  subscriptionsVersion,
+  updateSubscription,
+} from '../../src/database/subscriptions.ts';
+import type { SubscriptionTable } from '../../src/database/tables.ts';
+import { type Handed, OpenBatches } from '../../src/egress/open-batches.ts';
+import { breakOffAt } from '../support/broken-transaction.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { recordingLogger } from '../support/recording-logger.ts';
 
@@ -132,6 +142,251 @@ describe('a batch', () => {
     await publishOne('a');
     await dispatch();
     expect(await deliveries()).toEqual(['tripped a']);
+  });
+});
+
+describe('a batch that is dispatched while others are under way', () => {
+  interface Opened {
+    id: string;
+    handed: Handed[];
+  }
+  let openBatches: OpenBatches;
+  beforeEach(() => {
+    openBatches = new OpenBatches();
+  });
+  afterEach(() => {
+    openBatches.close();
+  });
+
+  /** One with so many places; it has something in hand, so it does not end soon. */
+  function open(places: number): Opened {
+    const [id, handed] = [randomUUID(), [] as Handed[]];
+    openBatches.open(id, 100 - places, (some) => handed.push(some));
+    return { id, handed };
+  }
+
+  /** One that had a success. */
+  async function subscribeTo(name: string, patterns: string[], books: Updateable<SubscriptionTable> = {}) {
+    const id = await subscribe(name, patterns);
+    await updateSubscription(database.db, name, { lane: 'express', last_success_at: new Date(), ...books });
+    await sql`delete from events where topic = 'system.webhook.subscriptions_changed'`.execute(database.db);
+    return id;
+  }
+
+  const dispatchWithThem = () => dispatchBatch(database.db, cache, openBatches);
+  const idsOf = ({ handed }: Pick<Opened, 'handed'>) =>
+    handed.flatMap(({ deliveries: some }) => some.map(({ id }) => id));
+  const rows = () => database.db.selectFrom('deliveries').selectAll().orderBy('id').execute();
+  const undispatched = async () =>
+    (await database.db.selectFrom('events').select('id').where('dispatched_at', 'is', null).execute()).length;
+
+  test('E14: an open batch is handed just what it would read of its deliveries, and no more than it has places for', async () => {
+    const { db } = database;
+    const id = await subscribeTo('one', ['>']);
+    for (let n = 0; n < 5; n++) await publishOne(`a.${n}`, { n, text: 'ü "x"' });
+    const batch = open(3);
+    expect(await dispatchWithThem()).toMatchObject({ events: 5, handed: 3, waiting: 2 });
+    expect(batch.handed).toEqual([await loadBatch(db, batch.id)]);
+    expect(batch.handed[0]!.deliveries).toMatchObject(
+      [0, 1, 2].map((n) => ({
+        number: 1,
+        windowStartedAt: null,
+        topic: `a.${n}`,
+        payload: JSON.stringify({ n, text: 'ü "x"' }),
+        subscriptionId: id,
+      })),
+    );
+    for (const row of await rows()) {
+      const isHanded = idsOf(batch).includes(row.id);
+      expect([row.carrier, row.started_at !== null]).toEqual(isHanded ? [batch.id, true] : [null, false]);
+    }
+  });
+
+  test('E14: several are filled, the newest first, and each is handed its own, of whichever subscription', async () => {
+    const { db } = database;
+    for (const name of ['one', 'other']) await subscribeTo(name, ['>']);
+    for (let n = 0; n < 4; n++) await publishOne(`a.${n}`, n);
+    const [oldest, older, newer] = [open(50), open(2), open(5)];
+    expect(await dispatchWithThem()).toMatchObject({ handed: 8, waiting: 0 });
+    expect([idsOf(newer).length, idsOf(older).length, idsOf(oldest).length]).toEqual([5, 2, 1]);
+    for (const { id, handed } of [oldest, older, newer]) expect(handed).toEqual([await loadBatch(db, id)]);
+    expect(new Set([oldest, older, newer].flatMap(idsOf)).size).toBe(8);
+  });
+
+  test.each([
+    ['as large as may be', 10_000, true],
+    ['larger', 10_001, false],
+  ])('E14: a payload that is %s, of %i bytes, is with its delivery: %s', async (_what, bytes, isGiven) => {
+    await subscribeTo('one', ['>']);
+    const data = 'ü'.repeat(4_000) + 'x'.repeat(bytes - 8_002); // with its quotation marks
+    await publishOne('a', data);
+    await publishOne('b', 'small');
+    const batch = open(50);
+    await dispatchWithThem();
+    expect(batch.handed).toEqual([await loadBatch(database.db, batch.id)]);
+    expect(batch.handed[0]!.deliveries.map(({ topic, payload }) => [topic, payload])).toEqual([
+      ['a', isGiven ? JSON.stringify(data) : null],
+      ['b', '"small"'],
+    ]);
+  });
+
+  test('E4, E14: it is handed the version of the subscriptions that its events met', async () => {
+    const { db } = database;
+    await subscribeTo('one', ['>']);
+    const batch = open(50);
+    const versions: string[] = [];
+    for (const url of ['https://example.com/a', 'https://example.com/b']) {
+      await updateSubscription(db, 'one', { url });
+      await publishOne('a');
+      versions.push(await subscriptionsVersion(db));
+      await dispatchWithThem();
+    }
+    await subscribeTo('other', ['b']);
+    await publishOne('b');
+    versions.push(await subscriptionsVersion(db));
+    await dispatchWithThem();
+    expect(batch.handed.map(({ version }) => version)).toEqual(versions);
+    expect(new Set(versions).size).toBe(versions.length);
+  });
+
+  test('E14: counts who has express deliveries, those handed over, and those that wait, of whichever lane', async () => {
+    await subscribeTo('express', ['>']);
+    await subscribeTo('few', ['b.*']);
+    await subscribeTo('failing', ['a'], { consecutive_failures: 1 });
+    await subscribeTo('workflow', ['>'], { lane: 'workflow' });
+    await subscribeTo('auto', ['a'], { lane: 'auto' });
+    for (const topic of ['a', 'b.1', 'b.2', 'c']) await publishOne(topic);
+    open(50);
+    const { express, ...counts } = await dispatchWithThem();
+    expect(counts).toEqual({ events: 4, isFull: false, handed: 4 + 2, waiting: 1 + 4 + 1 });
+    expect(express.deliveries).toBe(4 + 2 + 1);
+    expect(express.subscriptions.map(({ name }) => name).toSorted()).toEqual(['express', 'failing', 'few']);
+  });
+
+  test('E14: counts nothing where nothing is to be dispatched', async () => {
+    await subscribeTo('one', ['>']);
+    const batch = open(50);
+    expect(await dispatchWithThem()).toEqual({
+      events: 0,
+      isFull: false,
+      express: { deliveries: 0, subscriptions: [] },
+      handed: 0,
+      waiting: 0,
+    });
+    expect([openBatches.free, batch.handed]).toEqual([50, []]);
+  });
+
+  test('E14: places that were not used are free afterwards', async () => {
+    await subscribeTo('one', ['a']);
+    await subscribeTo('new', ['*'], { last_success_at: null });
+    for (const topic of ['a', 'b', 'a', 'b']) await publishOne(topic);
+    const batch = open(50);
+    expect(await dispatchWithThem()).toMatchObject({ handed: 2, waiting: 4 });
+    expect([openBatches.free, idsOf(batch).length]).toEqual([48, 2]);
+  });
+
+  test('E4, E14: so are those of a subscription that was paused or deleted meanwhile', async () => {
+    const { db } = database;
+    for (const name of ['one', 'paused', 'deleted']) await subscribeTo(name, ['>']);
+    await publishOne('a');
+    // As if it had not heard of that yet.
+    const before = await cache.reload(db);
+    const current = () => Promise.resolve(before);
+    await updateSubscription(db, 'paused', { state: 'paused' });
+    await deleteSubscription(db, 'deleted');
+    const batch = open(50);
+    const stale = Object.assign(new SubscriptionsCache(recordingLogger().logger), { current });
+    expect(await dispatchBatch(db, stale, openBatches)).toMatchObject({ handed: 1, waiting: 0 });
+    expect(await deliveries()).toEqual(['one a']);
+    expect([openBatches.free, idsOf(batch).length]).toEqual([49, 1]);
+  });
+
+  test('E14: without any open batch all wait', async () => {
+    await subscribeTo('one', ['>']);
+    for (let n = 0; n < 3; n++) await publishOne('a');
+    expect(await dispatchWithThem()).toMatchObject({ events: 3, handed: 0, waiting: 3, express: { deliveries: 3 } });
+    for (const row of await rows()) expect(row).toMatchObject({ started_at: null, carrier: null });
+  });
+
+  test('E14: nor is anything given to a batch that ends', async () => {
+    await subscribeTo('one', ['>']);
+    await publishOne('a');
+    const batch = open(50);
+    openBatches.close();
+    expect(await dispatchWithThem()).toMatchObject({ handed: 0, waiting: 1 });
+    expect(batch.handed).toEqual([]);
+    for (const row of await rows()) expect(row).toMatchObject({ started_at: null, carrier: null });
+  });
+
+  test('E14: behind more than twenty that wait a newer one waits too', async () => {
+    await subscribeTo('one', ['>']);
+    for (let n = 0; n < 21; n++) await publishOne('a');
+    expect(await dispatch()).toBe(21);
+    await publishOne('a');
+    const batch = open(50);
+    expect(await dispatchWithThem()).toMatchObject({ handed: 0, waiting: 1 });
+    expect([openBatches.free, batch.handed]).toEqual([50, []]);
+  });
+
+  test('E2, E14: fails before it has any place: nothing is handed over, and its events are there for the next', async () => {
+    await subscribeTo('one', ['>']);
+    await publishOne('a');
+    const batch = open(50);
+    const failing = Object.assign(new SubscriptionsCache(recordingLogger().logger), {
+      current: () => Promise.reject(new Error('the subscriptions are unknown')),
+    });
+    await expect(dispatchBatch(database.db, failing, openBatches)).rejects.toThrow('the subscriptions are unknown');
+    expect([openBatches.free, batch.handed, await rows(), await undispatched()]).toEqual([50, [], [], 1]);
+    expect(await dispatchWithThem()).toMatchObject({ handed: 1 });
+    expect(batch.handed).toEqual([await loadBatch(database.db, batch.id)]);
+  });
+
+  test('E2, E14: that is cut off gives all places back: nothing is handed over, and its events are there for the next', async () => {
+    const { db } = database;
+    await subscribeTo('one', ['>']);
+    for (let n = 0; n < 3; n++) await publishOne('a');
+    const batch = open(50);
+    const endFault = await breakOffAt(db, 'deliveries');
+    await expect(dispatchWithThem()).rejects.toSatisfy(isConnectionFault);
+    await endFault();
+    expect([openBatches.free, batch.handed, await rows(), await undispatched()]).toEqual([50, [], [], 3]);
+    expect(await dispatchWithThem()).toMatchObject({ handed: 3 });
+    expect([openBatches.free, batch.handed]).toEqual([47, [await loadBatch(db, batch.id)]]);
+  });
+
+  test('E2, E14: a batch that is asked to end while it is cut off ends then', async () => {
+    await subscribeTo('one', ['>']);
+    await publishOne('a');
+    const { closed, close } = openBatches.open(randomUUID(), 50, () => undefined);
+    const endFault = await breakOffAt(database.db, 'deliveries');
+    const dispatching = dispatchWithThem();
+    close();
+    await expect(dispatching).rejects.toSatisfy(isConnectionFault);
+    await endFault();
+    await closed;
+    expect(openBatches.free).toBe(0);
+  });
+
+  test('E2, E14: by several relays at once each delivery is handed to one batch, or waits', async () => {
+    for (const name of ['one', 'other']) await subscribeTo(name, ['>']);
+    await sql`insert into events (topic, payload) select 'n', n::text from generate_series(1, 450) n`.execute(
+      database.db,
+    );
+    const relay = async () => {
+      const own = new OpenBatches();
+      const handed: Handed[] = [];
+      for (const places of [40, 30]) own.open(randomUUID(), 100 - places, (some) => handed.push(some));
+      const ownCache = new SubscriptionsCache(recordingLogger().logger);
+      while ((await dispatchBatch(database.db, ownCache, own)).events > 0);
+      own.close();
+      return idsOf({ handed });
+    };
+    const handed = (await Promise.all([relay(), relay(), relay()])).flat();
+    expect(new Set(handed).size).toBe(handed.length);
+    expect(handed.length).toBeGreaterThanOrEqual(70);
+    const all = await rows();
+    expect(all.length).toBe(900);
+    expect(all.filter(({ carrier }) => carrier !== null).map(({ id }) => id)).toEqual(handed.toSorted());
   });
 });
 

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Client } from '@temporalio/client';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { dispatchBatch } from '../../src/bus/dispatch-events.ts';
 import { continueDeliveries, reviveStrays, startDeliveries } from '../../src/bus/start-deliveries.ts';
 import { SubscriptionsCache } from '../../src/bus/subscriptions-cache.ts';
 import { holdDelivery } from '../../src/database/admission.ts';
 import { endDelivery } from '../../src/database/deliveries.ts';
-import { deliveriesToContinue, recordFirstAttempts } from '../../src/database/first-attempts.ts';
+import { deliveriesToContinue, loadBatch, recordFirstAttempts } from '../../src/database/first-attempts.ts';
 import { judgeAttempt } from '../../src/domain/delivery.ts';
 import { firstAttemptsWorkflowId } from '../../src/domain/first-attempts.ts';
 import type { Lane } from '../../src/domain/lane.ts';
-import { OpenBatches } from '../../src/egress/open-batches.ts';
+import { type Handed, OpenBatches } from '../../src/egress/open-batches.ts';
 import { connectWorkers, type WorkerConnection } from '../../src/temporal/worker-connection.ts';
 import { DEAD_URL, type DeliveryHandle, handleOf, subscribe } from '../support/deliveries.ts';
 import { type Environment, startEnvironment } from '../support/environment.ts';
@@ -136,7 +137,7 @@ describe('the express lane', () => {
     const summary = JSON.parse(
       Buffer.from(raw.executionConfig?.userMetadata?.summary?.data ?? []).toString(),
     ) as string;
-    expect(summary).toBe(`up to 100 deliveries → ${name}`);
+    expect(summary).toBe(`up to 100 at once → ${name}`);
     expect(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value])).toEqual([
       ['forgeflowSubscriptions', [name]],
     ]);
@@ -163,7 +164,7 @@ describe('the express lane', () => {
     const summary = JSON.parse(
       Buffer.from(raw.executionConfig?.userMetadata?.summary?.data ?? []).toString(),
     ) as string;
-    expect(summary).toMatch(/^up to 100 deliveries → .* and 29 more$/);
+    expect(summary).toMatch(/^up to 100 at once → .* and 29 more$/);
     const indexed = typedSearchAttributes.getAll().flatMap(({ value }) => value as string[]);
     expect(indexed.length).toBe(12); // 1,500 bytes of them
     for (const name of indexed) expect(names).toContain(name);
@@ -209,6 +210,215 @@ describe('the express lane', () => {
     expect(await startAll()).toBe(2);
     expect([await signalsOf(held!), (await batchOf(held!)).id]).toEqual([1, held]);
     expect((await (await batchOf(again!)).workflow.describe()).type).toBe('deliverFirstAttempts');
+  });
+});
+
+describe('open batches', () => {
+  // Nothing that another test left is to take their places.
+  beforeEach(async () => {
+    await startAll();
+  });
+
+  /** Deliveries that wait, to an express subscription that had a success and so has room for whole batches. */
+  async function waitingExpress(count: number): Promise<{ name: string; ids: string[] }> {
+    const { subscriptionId, name, ids } = await waiting(count, 'express');
+    await environment.database.db
+      .updateTable('subscriptions')
+      .set({ last_success_at: new Date() })
+      .where('id', '=', subscriptionId)
+      .execute();
+    return { name, ids };
+  }
+
+  /** One that is under way in this process, with so many places; it has something in hand, so it does not end soon. */
+  function open(openBatches: OpenBatches, places: number): { id: string; handed: Handed[] } {
+    const [id, handed] = [randomUUID(), [] as Handed[]];
+    openBatches.open(id, 100 - places, (some) => handed.push(some));
+    return { id, handed };
+  }
+
+  /** Its payload is one that is not read with others. */
+  async function enlarge(id: string): Promise<void> {
+    const { db } = environment.database;
+    const payload = JSON.stringify('x'.repeat(10_000));
+    const { event_id } = await deliveryRow(db, id);
+    await db.updateTable('events').set({ payload }).where('id', '=', event_id).execute();
+  }
+
+  const idsOf = (handed: Handed[]) => handed.flatMap(({ deliveries }) => deliveries.map(({ id }) => id));
+  const workflowOf = (batchId: string) =>
+    environment.forgeflow.temporal.workflow.getHandle(firstAttemptsWorkflowId(batchId));
+  const isBegun = (batchId: string) =>
+    workflowOf(batchId)
+      .describe()
+      .then(
+        () => true,
+        () => false,
+      );
+
+  test('E14: those that wait go out with one, which is handed what it would read of them; no workflow is begun', async () => {
+    const { db } = environment.database;
+    const { name, ids } = await waitingExpress(3);
+    await enlarge(ids[1]!);
+    const openBatches = new OpenBatches();
+    const { id, handed } = open(openBatches, 60);
+    expect(await startDeliveries({ ...parts(), openBatches }, 3)).toEqual({ started: 3, batches: 0, crowded: false });
+    expect(handed).toEqual([await loadBatch(db, id, ids)]);
+    expect(handed[0]!.deliveries.map(({ topic, number }) => [topic, number])).toEqual(ids.map(() => [name, 1]));
+    expect(idsOf(handed).toSorted()).toEqual(ids.toSorted());
+    expect(handed[0]!.deliveries.find((one) => one.id === ids[1])?.payload).toBeNull();
+    expect(handed[0]!.version).not.toBe('0');
+    for (const one of ids) {
+      expect([await isThere(one), await startedAt(one)]).toEqual([false, expect.any(Date)]);
+      expect((await batchOf(one)).id).toBe(id);
+    }
+    expect([await isBegun(id), openBatches.free]).toEqual([false, 57]);
+    openBatches.close();
+  });
+
+  test('E14: several of them are filled, the newest first, and each is handed its own', async () => {
+    const { db } = environment.database;
+    const { ids } = await waitingExpress(8);
+    const openBatches = new OpenBatches();
+    const [older, newer] = [open(openBatches, 5), open(openBatches, 6)];
+    expect(await startDeliveries({ ...parts(), openBatches }, 8)).toMatchObject({ started: 8, batches: 0 });
+    expect(idsOf(newer.handed).length).toBe(6);
+    expect([...idsOf(newer.handed), ...idsOf(older.handed)].toSorted()).toEqual(ids.toSorted());
+    for (const { id, handed } of [older, newer]) expect(handed).toEqual([await loadBatch(db, id)]);
+    openBatches.close();
+  });
+
+  test('E14: the rest begins new ones, and only when there is no place any more', async () => {
+    const { ids } = await waitingExpress(8);
+    const openBatches = new OpenBatches();
+    const { id, handed } = open(openBatches, 5);
+    const dependencies = { ...parts(), openBatches };
+    expect(await startDeliveries(dependencies, 8)).toMatchObject({ started: 5, batches: 0 });
+    const rest = ids.filter((one) => !idsOf(handed).includes(one));
+    expect(rest.length).toBe(3);
+    for (const one of rest) expect(await startedAt(one)).toBeNull();
+
+    expect(await startDeliveries(dependencies, 3)).toMatchObject({ started: 3, batches: 1 });
+    const begun = await batchOf(rest[0]!);
+    expect(begun.id).not.toBe(id);
+    const { type, status } = await begun.workflow.describe();
+    expect([type, status.name]).toEqual(['deliverFirstAttempts', 'RUNNING']);
+    const text = await historyText(begun.workflow);
+    for (const one of ids) expect(text.includes(one)).toBe(rest.includes(one));
+    expect([idsOf(handed).length, await isBegun(id)]).toEqual([5, false]);
+    openBatches.close();
+  });
+
+  test.each([
+    ['none is', 0, 30],
+    ['few are', 10, 30],
+    ['many are', 40, 40],
+    ['all are', 45, 45],
+    ['no end is', Infinity, 45],
+  ])('E14: of 45 that wait, where %s known of (%d), %d get some of 60 places', async (_what, known, count) => {
+    await waitingExpress(45);
+    const openBatches = new OpenBatches();
+    const { handed } = open(openBatches, 60);
+    const { started, batches } = await startDeliveries({ ...parts(), openBatches }, known);
+    expect([started, batches, idsOf(handed).length, openBatches.free]).toEqual([count, 0, count, 60 - count]);
+    openBatches.close();
+  });
+
+  test('E14: where as many are begun as there may be, they wait, and it says so', async () => {
+    const { ids } = await waitingExpress(2);
+    const openBatches = new OpenBatches();
+    while (openBatches.room > 0) openBatches.expect(randomUUID());
+    const dependencies = { ...parts(), openBatches };
+    expect(await startDeliveries(dependencies, 2)).toEqual({ started: 0, batches: 0, crowded: true });
+    for (const id of ids) expect(await startedAt(id)).toBeNull();
+    open(openBatches, 10);
+    expect(await startDeliveries(dependencies, 2)).toMatchObject({ started: 2, batches: 0 });
+    openBatches.close();
+  });
+
+  test('E14: those of the other lanes are started as ever, and take no place', async () => {
+    const [{ ids }, express] = [await waiting(2), await waitingExpress(2)];
+    const openBatches = new OpenBatches();
+    const { handed } = open(openBatches, 60);
+    expect(await startDeliveries({ ...parts(), openBatches }, 4)).toMatchObject({ started: 4, batches: 0 });
+    for (const id of ids) expect([await isThere(id), (await batchOf(id)).id]).toEqual([true, id]);
+    expect(idsOf(handed).toSorted()).toEqual(express.ids.toSorted());
+    expect(openBatches.free).toBe(58);
+    openBatches.close();
+  });
+
+  test('E2, E14: while Temporal is away they go out all the same; the others wait again, and no place is lost', async () => {
+    const [{ ids }, express] = [await waiting(2), await waitingExpress(2)];
+    const openBatches = new OpenBatches();
+    const { id, handed } = open(openBatches, 60);
+    const starting = () => startDeliveries({ ...parts(), openBatches }, 4);
+    const failing = temporal.client.withDeadline(Date.now() - 1_000, starting);
+    await expect(failing).rejects.toMatchObject({ name: 'ServiceError' });
+    for (const one of ids) expect(await startedAt(one)).toBeNull();
+    expect(idsOf(handed).toSorted()).toEqual(express.ids.toSorted());
+    for (const one of express.ids) {
+      expect([await startedAt(one), (await batchOf(one)).id]).toEqual([expect.any(Date), id]);
+    }
+    expect(openBatches.free).toBe(58);
+    expect(await startAll()).toBe(2);
+    openBatches.close();
+  });
+
+  test('E12, E14: while Temporal is slow to take the others, places are kept for nobody', async () => {
+    const [{ ids }, express] = [await waiting(2), await waitingExpress(2)];
+    let answer = (): void => undefined;
+    const answering = new Promise<void>((resolve) => (answer = resolve));
+    const slow = new Client({
+      connection: temporal.connection,
+      namespace: temporal.namespace,
+      interceptors: {
+        workflow: [
+          {
+            async startWithDetails(input, next) {
+              await answering;
+              return next(input);
+            },
+          },
+        ],
+      },
+    });
+    const openBatches = new OpenBatches();
+    const { handed } = open(openBatches, 60);
+    const starting = startDeliveries({ ...parts(), temporal: slow, openBatches }, 4);
+    try {
+      await expect.poll(() => idsOf(handed).length, { timeout: 5_000 }).toBe(express.ids.length);
+      await expect.poll(() => openBatches.free, { timeout: 1_000 }).toBe(58);
+      for (const id of ids) expect(await isThere(id)).toBe(false);
+    } finally {
+      answer();
+      await starting;
+    }
+    for (const id of ids) expect(await isThere(id)).toBe(true);
+    openBatches.close();
+  });
+
+  test('E14: with nothing to start, all places are free afterwards', async () => {
+    const openBatches = new OpenBatches();
+    const { handed } = open(openBatches, 60);
+    const dependencies = { ...parts(), openBatches };
+    expect(await startDeliveries(dependencies, Infinity)).toEqual({ started: 0, batches: 0, crowded: false });
+    expect([openBatches.free, handed]).toEqual([60, []]);
+    openBatches.close();
+  });
+
+  test('E2, E14: by several relays at once, each delivery goes out with one batch of one of them', async () => {
+    const { ids } = await waitingExpress(40);
+    const relay = async () => {
+      const openBatches = new OpenBatches();
+      const batch = open(openBatches, 50);
+      while ((await startDeliveries({ ...parts(), openBatches }, 7)).started > 0);
+      openBatches.close();
+      return batch;
+    };
+    // The last one takes what others had locked just then.
+    const all = [...(await Promise.all([relay(), relay(), relay()])), await relay()];
+    expect(all.flatMap(({ handed }) => idsOf(handed)).toSorted()).toEqual(ids.toSorted());
+    for (const { id, handed } of all) for (const one of idsOf(handed)) expect((await batchOf(one)).id).toBe(id);
   });
 });
 
