@@ -7,7 +7,7 @@ import { DEACTIVATED_DETAIL, judgeAttempt } from '../src/domain/delivery.ts';
 import { type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
 import { searchable } from '../src/domain/names-within.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
-import type { Handed, OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
+import type { OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';
 import { webhookRequest } from '../src/egress/webhook-request.ts';
 import { abandoned } from './abandoned-attempt.ts';
 import { AttemptLedger } from './attempt-ledger.ts';
@@ -80,11 +80,7 @@ class Batch {
   readonly #waiting = new Map<string, Waiting>();
   /** Those under way. */
   readonly #attempts = new Set<Promise<void>>();
-  readonly #open: OpenBatch;
-  /** Those that were handed over before it was known what is there. */
-  #handed: Set<string> | null = new Set();
-  /** Those that it found there without having been told of them. */
-  readonly #foundFirst = new Set<string>();
+  #open: OpenBatch | undefined;
   #fault: unknown;
   readonly #names = new Set<string>();
   readonly #signal = abandoned();
@@ -96,50 +92,35 @@ class Batch {
   constructor(parts: BatchParts, request: FirstAttemptsRequest) {
     this.#parts = parts;
     this.#request = request;
-    const { batchId, deliveryIds } = request;
-    const inThisActivity = AsyncLocalStorage.snapshot(); // whoever hands them over is in none, and could not log
-    this.#open = parts.openBatches.open(batchId, deliveryIds.length, (handed) => {
-      inThisActivity(() => {
-        this.#take(handed);
-      });
+    this.#ledger = new AttemptLedger({
+      ...parts,
+      batchId: request.batchId,
+      signal: this.#signal,
+      onWritten: (count) => this.#open?.leave(count),
+      onFault: () => this.#open?.close(),
     });
-    const { leave, close } = this.#open;
-    this.#ledger = new AttemptLedger({ ...parts, batchId, signal: this.#signal, onWritten: leave, onFault: close });
   }
 
   async run(): Promise<FirstAttemptsResult> {
-    const { close, closed } = this.#open;
+    const { batchId, deliveryIds } = this.#request;
+    const there = await loadBatch(this.#parts.db, batchId);
+    const ids = new Set(there.deliveries.map(({ id }) => id));
+    this.#result.leftOut += deliveryIds.filter((id) => !ids.has(id)).length;
+    // Only now: what is handed over must not be read here too.
+    const inThisActivity = AsyncLocalStorage.snapshot(); // whoever hands it over is in none, and could not log
+    const { closed, close } = (this.#open = this.#parts.openBatches.open(batchId, ids.size, (handed) => {
+      inThisActivity(() => {
+        this.#begin(handed);
+      });
+    }));
     if (this.#cancellation.aborted) close();
     this.#cancellation.addEventListener('abort', close);
-    await Promise.all([this.#beginWithWhatIsThere(), closed]);
+    this.#begin(there);
+    await closed;
     while (this.#attempts.size > 0) await Promise.all(this.#attempts);
     await this.#ledger.close();
     if (this.#fault !== undefined) throw this.#fault as Error;
     return { ...this.#result, subscriptions: searchable([...this.#names]) };
-  }
-
-  async #beginWithWhatIsThere(): Promise<void> {
-    const { batchId, deliveryIds } = this.#request;
-    try {
-      const { deliveries, version } = await loadBatch(this.#parts.db, batchId);
-      const found = deliveries.filter(({ id }) => !this.#handed?.has(id));
-      this.#handed = null;
-      for (const { id } of found) if (!deliveryIds.includes(id)) this.#foundFirst.add(id);
-      const there = new Set(found.map(({ id }) => id));
-      this.#result.leftOut += deliveryIds.filter((id) => !there.has(id)).length;
-      this.#open.leave(deliveryIds.length - found.length); // one that takes over from another finds what that was handed too
-      this.#begin({ deliveries: found, version });
-    } catch (fault) {
-      this.#breakOff(fault);
-    }
-  }
-
-  /** Some were read here before whoever gave them out came to hand them over. */
-  #take({ deliveries, version }: Handed): void {
-    const others = deliveries.filter(({ id }) => !this.#foundFirst.delete(id));
-    this.#open.leave(deliveries.length - others.length); // these have places already
-    for (const { id } of others) this.#handed?.add(id);
-    this.#begin({ deliveries: others, version });
   }
 
   #begin({ deliveries, version }: LoadedBatch): void {
@@ -158,7 +139,7 @@ class Batch {
   /** The rest is for the activity's next try. */
   #breakOff(fault: unknown): void {
     this.#fault ??= fault;
-    this.#open.close();
+    this.#open?.close();
   }
 
   async #attempt({ id, subscriptionId }: BatchedDelivery): Promise<void> {
@@ -217,11 +198,10 @@ class Batch {
   /** One of which there is nothing to be written down. */
   #leave(as: 'failed' | 'putBack' | 'leftOut'): void {
     this.#result[as] += 1;
-    this.#open.leave(1);
+    this.#open?.leave(1);
   }
 
   #putBack(id: string): void {
-    this.#foundFirst.delete(id); // it may come again
     this.#ledger.putBack(id);
     this.#result.putBack += 1;
   }

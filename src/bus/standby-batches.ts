@@ -44,7 +44,7 @@ export class StandbyBatches {
   async #begin(subscriptions: { id: string; name: string }[]): Promise<void> {
     const { temporal, openBatches, logger } = this.#options;
     const id = uuidv7();
-    openBatches.expect(id);
+    openBatches.expect(id, 0);
     try {
       await startBatchWorkflow(temporal, { id, deliveryIds: [], subscriptions });
     } catch (error) {

@@ -83,7 +83,7 @@ export async function startDeliveries(
     await tellAll(dependencies, handings);
     places.release(); // Temporal may be slow
     const tellings = [
-      ...begun.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => begin(temporal, batch) })),
+      ...begun.map((batch) => ({ deliveryIds: idsOf(batch), tell: () => begin(dependencies, batch) })),
       ...admitted.map((delivery) => ({
         deliveryIds: [delivery.id],
         tell: () => startOrWakeDelivery(temporal, delivery),
@@ -98,11 +98,15 @@ export async function startDeliveries(
   }
 }
 
-async function begin(temporal: Client, { id, deliveries }: FirstAttemptsBatch): Promise<void> {
+async function begin(
+  { temporal, openBatches }: StartDependencies,
+  { id, deliveries }: FirstAttemptsBatch,
+): Promise<void> {
   const subscriptions = new Map(
     deliveries.map(({ subscriptionId, subscription }) => [subscriptionId, { id: subscriptionId, name: subscription }]),
   );
   const deliveryIds = idsOf({ deliveries });
+  openBatches.expect(id, deliveryIds.length);
   await startBatchWorkflow(temporal, { id, deliveryIds, subscriptions: [...subscriptions.values()] });
 }
 

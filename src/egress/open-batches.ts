@@ -11,7 +11,7 @@ export interface Handed {
 export interface OpenBatch {
   /** Resolves when nothing more comes. */
   closed: Promise<void>;
-  /** So many of its deliveries are over, and written down: others may have their places. Below 0: it has more than was known. */
+  /** So many of its deliveries are over, and written down: others may have their places. */
   leave: (places: number) => void;
   /** Takes nothing more, but for what has a place by now. */
   close: () => void;
@@ -67,7 +67,7 @@ export class OpenBatches {
   /** The newest last. */
   readonly #open = new Set<Entry>();
   /** Started by this process, and not open yet. */
-  readonly #expected = new Set<string>();
+  readonly #expected = new Map<string, { free: number }>();
   /** Those who wait for places. */
   readonly #waiting = new Set<() => void>();
   #hasOpened = false;
@@ -159,7 +159,7 @@ export class OpenBatches {
 
   /** Places that are free for a while, or will be in a moment. */
   get ahead(): number {
-    return freePlaces(this.#lasting()) + this.#expected.size * BATCH_SIZE;
+    return freePlaces([...this.#lasting(), ...this.#expected.values()]);
   }
 
   /** Whether batches open in this process at all: its workers may have other work. */
@@ -173,9 +173,9 @@ export class OpenBatches {
     return Math.max(MOST_OPEN - moving.length - this.#expected.size, 0);
   }
 
-  /** A batch without any delivery was started here. */
-  expect(id: string): void {
-    this.#expected.add(id);
+  /** A batch with so many deliveries was started here. */
+  expect(id: string, taken: number): void {
+    this.#expected.set(id, { free: BATCH_SIZE - taken });
     setTimeout(() => this.#expected.delete(id), EXPECTED_WITHIN_MS).unref();
   }
 
@@ -217,6 +217,6 @@ export class OpenBatches {
   }
 }
 
-function freePlaces(entries: Entry[]): number {
+function freePlaces(entries: { free: number }[]): number {
   return entries.reduce((sum, { free }) => sum + Math.max(free, 0), 0);
 }

@@ -327,7 +327,7 @@ describe('open batches', () => {
   test('E14: where as many are begun as there may be, they wait, and it says so', async () => {
     const { ids } = await waitingExpress(2);
     const openBatches = new OpenBatches();
-    while (openBatches.room > 0) openBatches.expect(randomUUID());
+    while (openBatches.room > 0) openBatches.expect(randomUUID(), 0);
     const dependencies = { ...parts(), openBatches };
     expect(await startDeliveries(dependencies, 2)).toEqual({ started: 0, batches: 0, crowded: true });
     for (const id of ids) expect(await startedAt(id)).toBeNull();

@@ -111,6 +111,20 @@ export const deliveryScenarios: Scenarios<Pick<Environment, 'forgeflow' | 'datab
     await receiver.close();
     return batch!;
   },
+  async 'deliver-first-attempts-open'(environment) {
+    const [holding, receiver] = [await startHoldingReceiver(), await startReceiver()];
+    const other = await subscribeExpress(environment, receiver.url);
+    const subscription = await subscribeExpress(environment, holding.url);
+    await publishNumbers(environment, subscription, 1);
+    await holding.waitForRequests(1);
+    await publishNumbers(environment, other, 2);
+    await untilCount(environment.forgeflow, other.name, 'delivered', 2);
+    holding.letGo(200);
+    await untilBatchesEnded(environment.forgeflow, subscription.name);
+    const [batch] = await untilBatchesEnded(environment.forgeflow, other.name); // which it was not started for
+    await Promise.all([holding.close(), receiver.close()]);
+    return batch!;
+  },
   async 'deliver-first-attempts-cancelled-by-temporal'(environment) {
     const receiver = await startHoldingReceiver();
     const subscription = await subscribeExpress(environment, receiver.url);

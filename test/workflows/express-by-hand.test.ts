@@ -189,6 +189,7 @@ describe('D6 redelivery in the express lane', () => {
     const [delivery] = await publishNumbers(environment, subscription, 1);
     const { id } = delivery!;
     const before = await untilOver(forgeflow, delivery!);
+    await untilBatchesEnded(forgeflow, subscription.name); // or it would take that one too
     await forgeflow.deliveries.redeliver(id);
     const after = await untilDelivery(forgeflow, id, ({ attemptCount, pending }) => attemptCount === 2 && !pending);
     expect(after).toMatchObject({
@@ -201,6 +202,7 @@ describe('D6 redelivery in the express lane', () => {
     expect(attemptsOf(receiver)).toEqual(['1', '2']);
     await expect.poll(async () => (await batchesTo(forgeflow, subscription.name)).length).toBe(2);
     expect(await hasOwnWorkflow(delivery!)).toBe(false);
+    await untilBatchesEnded(forgeflow, subscription.name);
     await receiver.close();
   });
 

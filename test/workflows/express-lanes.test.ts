@@ -9,6 +9,7 @@ import {
   publishNumbers,
   publishTogether,
   subscribeExpress,
+  untilBatchesEnded,
   untilContinued,
   untilCount,
   untilOver,
@@ -73,6 +74,7 @@ describe('the lane of a subscription', () => {
     const numbers = receiver.requests.map((request) => Number(verify(request, subscription.secret)));
     expect(numbers.sort((a, b) => a - b)).toEqual(ids.map((_id, at) => at));
     for (const { attemptCount } of await deliveriesOf(forgeflow, subscription.name)) expect(attemptCount).toBe(1);
+    await untilBatchesEnded(forgeflow, subscription.name); // or they would take what comes next
     await receiver.close();
   });
 
