@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ControlledTransaction, type Insertable, sql, type Updateable } from 'kysely';
+import { type Insertable, sql, type Updateable } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   admitDeliveries,
@@ -9,17 +9,13 @@ import {
   takeStrays,
 } from '../../src/database/admission.ts';
 import { nominateProbe } from '../../src/database/circuit-breaker.ts';
-import {
-  CLOSED_BREAKER,
-  deleteSubscription,
-  insertSubscription,
-  updateSubscription,
-} from '../../src/database/subscriptions.ts';
+import { CLOSED_BREAKER, deleteSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
 import { endDeliveriesOf, reopenDelivery } from '../../src/database/deliveries.ts';
 import type { Database } from '../../src/database/connection.ts';
-import type { DeliveryTable, SubscriptionTable, Tables } from '../../src/database/tables.ts';
+import type { DeliveryTable, SubscriptionTable } from '../../src/database/tables.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { deliveryRow, subscriptionRow } from '../support/records.ts';
+import { insertActiveSubscription, insertWaitingDeliveries, inTwoTransactions } from '../support/waiting-deliveries.ts';
 
 const MINUTE = 60_000;
 const LIMITS: AdmissionLimits = {
@@ -42,62 +38,16 @@ beforeEach(async () => {
 const ago = (ms: number) => new Date(Date.now() - ms);
 const later = (ms: number) => new Date(Date.now() + ms);
 
-/** One that was at work until now, unless it is told otherwise. */
-async function subscribe(books: Updateable<SubscriptionTable> = {}): Promise<string> {
-  const { db } = database;
-  const id = randomUUID();
-  const name = `s ${id}`;
-  const sealed = Buffer.alloc(0);
-  const url = 'https://example.com/hook';
-  await insertSubscription(db, { id, name, url, patterns: ['>'], headersSealed: sealed, secretSealed: sealed });
-  await updateSubscription(db, name, { last_success_at: new Date(), ...books });
-  return id;
-}
+const subscribe = (books: Updateable<SubscriptionTable> = {}) => insertActiveSubscription(database.db, books);
 
 const TRIPPED = { state: 'tripped', consecutive_failures: 5, tripped_at: ago(5 * MINUTE) } as const;
 
-/** Deliveries that wait, the oldest first, all in one statement. */
-async function deliver(
-  subscriptionId: string,
-  count: number,
-  values: Partial<Insertable<DeliveryTable>> = {},
-): Promise<string[]> {
-  const { db } = database;
-  const ids = Array.from({ length: count }, () => randomUUID());
-  const events = ids.map(() => ({ id: randomUUID(), topic: 'a.b', payload: '1', dispatched_at: new Date() }));
-  await db.insertInto('events').values(events).execute();
-  await db
-    .insertInto('deliveries')
-    .values(
-      ids.map((id, i) => ({
-        id,
-        subscription_id: subscriptionId,
-        event_id: events[i]!.id,
-        date_created: ago(MINUTE - i),
-        ...values,
-      })),
-    )
-    .execute();
-  return ids;
-}
+const deliver = (subscriptionId: string, count: number, values?: Partial<Insertable<DeliveryTable>>) =>
+  insertWaitingDeliveries(database.db, subscriptionId, count, values);
 
 async function admit(limits: Partial<AdmissionLimits> = {}, db: Database = database.db) {
   const { admitted, crowded } = await admitDeliveries(db, { ...LIMITS, ...limits });
   return { ids: admitted.map(({ id }) => id), of: admitted.map((one) => one.subscriptionId), crowded, admitted };
-}
-
-/** Two transactions at once, which are over afterwards whatever happens. */
-async function inTwoTransactions(
-  work: (one: ControlledTransaction<Tables>, other: ControlledTransaction<Tables>) => Promise<void>,
-): Promise<void> {
-  const { db } = database;
-  const both = [await db.startTransaction().execute(), await db.startTransaction().execute()] as const;
-  try {
-    for (const each of both) await sql`set local lock_timeout = '5s'`.execute(each); // neither is to wait for the other
-    await work(...both);
-  } finally {
-    for (const each of both) if (!each.isCommitted && !each.isRolledBack) await each.rollback().execute();
-  }
 }
 
 const count = (all: string[], one: string) => all.filter((each) => each === one).length;
@@ -224,7 +174,7 @@ describe('places', () => {
 describe('several relays', () => {
   test('take different deliveries, and neither waits for the other', async () => {
     await deliver(await subscribe(), 10);
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       const mine = await admit({ batch: 4 }, one);
       const theirs = await admit({ batch: 4 }, other);
       expect(mine.ids.length).toBe(4);
@@ -311,7 +261,7 @@ describe('a tripped subscription', () => {
 
   test('E10: a relay that finds another about to send the probe does not wait for it, nor send a second one', async () => {
     await deliver(await subscribe({ ...TRIPPED, next_probe_at: ago(1) }), 5);
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       expect((await admit({}, one)).ids.length).toBe(1);
       expect(await admit({}, other)).toMatchObject({ ids: [] });
       await one.commit().execute();
@@ -388,7 +338,7 @@ describe('a tripped subscription', () => {
   test('E10: is not admitted while somebody is about to change it; nobody waits for whom', async () => {
     const id = await subscribe({ ...TRIPPED, next_probe_at: ago(1) });
     const [oldest] = await deliver(id, 2);
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       await updateSubscription(one, `s ${id}`, { url: 'https://example.com/else' });
       expect(await admit({}, other)).toMatchObject({ ids: [] });
     });
@@ -696,7 +646,7 @@ describe('lanes', () => {
     const { db } = database;
     const [express, workflow] = [await subscribe({ lane: 'express' }), await subscribe()];
     const ids = [...(await deliver(express, 3)), ...(await deliver(workflow, 3))];
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       expect(await admitBoth({}, one)).toMatchObject({ alone: { length: 3 }, together: { length: 3 } });
       expect(await admitBoth({}, other)).toMatchObject({ alone: [], together: [] });
     });
@@ -776,7 +726,7 @@ describe('strays', () => {
     const all = await Promise.all(Array.from({ length: 5 }, () => takeStrays(db, 3 * MINUTE, 100)));
     expect(all.flatMap((some) => some.map(({ id }) => id)).toSorted()).toEqual(ids.toSorted());
     await deliver(await subscribe(), 4, { started_at: ago(4 * MINUTE) });
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       expect((await takeStrays(one, 3 * MINUTE, 3)).length).toBe(3);
       expect((await takeStrays(other, 3 * MINUTE, 3)).length).toBe(1);
     });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ControlledTransaction, type Insertable, sql, type Updateable } from 'kysely';
+import { type Insertable, sql, type Updateable } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { admitDeliveries, type AdmissionLimits } from '../../src/database/admission.ts';
 import type { BatchPlaces } from '../../src/database/batch-seats.ts';
@@ -10,11 +10,11 @@ import {
   type QuickPlaces,
   takeUndispatchedEvents,
 } from '../../src/database/events.ts';
-import { insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
-import type { DeliveryTable, SubscriptionTable, Tables } from '../../src/database/tables.ts';
+import type { DeliveryTable, SubscriptionTable } from '../../src/database/tables.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { deliveryRow } from '../support/records.ts';
+import { insertActiveSubscription, insertWaitingDeliveries, inTwoTransactions } from '../support/waiting-deliveries.ts';
 
 const MINUTE = 60_000;
 
@@ -32,39 +32,14 @@ const later = (ms: number) => new Date(Date.now() + ms);
 
 /** One in the express lane that was at work until now, unless it is told otherwise. */
 async function subscribe(books: Updateable<SubscriptionTable> = {}): Promise<string> {
-  const { db } = database;
-  const id = randomUUID();
-  const name = `s ${id}`;
-  const sealed = Buffer.alloc(0);
-  const url = 'https://example.com/hook';
-  await insertSubscription(db, { id, name, url, patterns: ['>'], headersSealed: sealed, secretSealed: sealed });
-  await updateSubscription(db, name, { lane: 'express', last_success_at: new Date(), ...books });
+  const id = await insertActiveSubscription(database.db, { lane: 'express', ...books });
   // The events that tell of it are no matter here.
-  await sql`delete from events where topic = 'system.webhook.subscriptions_changed'`.execute(db);
+  await sql`delete from events where topic = 'system.webhook.subscriptions_changed'`.execute(database.db);
   return id;
 }
 
-/** Deliveries that are there already, the oldest first; they wait, unless it is told otherwise. */
-async function deliver(
-  subscriptionId: string,
-  count: number,
-  values: Partial<Insertable<DeliveryTable>> = {},
-): Promise<string[]> {
-  const { db } = database;
-  if (count === 0) return [];
-  const ids = Array.from({ length: count }, () => randomUUID());
-  const events = ids.map(() => ({ id: randomUUID(), topic: 'a.b', payload: '1', dispatched_at: new Date() }));
-  const row = (id: string, i: number) => ({
-    id,
-    subscription_id: subscriptionId,
-    event_id: events[i]!.id,
-    date_created: ago(MINUTE - i),
-    ...values,
-  });
-  await db.insertInto('events').values(events).execute();
-  await db.insertInto('deliveries').values(ids.map(row)).execute();
-  return ids;
-}
+const deliver = (subscriptionId: string, count: number, values?: Partial<Insertable<DeliveryTable>>) =>
+  insertWaitingDeliveries(database.db, subscriptionId, count, values);
 
 /** Events that wait to be dispatched. */
 async function publish(count: number): Promise<string[]> {
@@ -112,20 +87,6 @@ async function untilSomeoneWaits(): Promise<void> {
     `.execute(database.db);
     expect(rows.length).toBe(1);
   });
-}
-
-/** Two transactions at once, which are over afterwards whatever happens. */
-async function inTwoTransactions(
-  work: (one: ControlledTransaction<Tables>, other: ControlledTransaction<Tables>) => Promise<void>,
-): Promise<void> {
-  const { db } = database;
-  const both = [await db.startTransaction().execute(), await db.startTransaction().execute()] as const;
-  try {
-    for (const each of both) await sql`set local lock_timeout = '5s'`.execute(each);
-    await work(...both);
-  } finally {
-    for (const each of both) if (!each.isCommitted && !each.isRolledBack) await each.rollback().execute();
-  }
 }
 
 describe('events that are dispatched while batches are under way', () => {
@@ -315,7 +276,7 @@ describe('events that are dispatched while batches are under way', () => {
     async (end, count) => {
       const [subscription, events] = [await subscribe(), await publish(3)];
       const [mine, theirs] = [batches(2), batches(2)];
-      await inTwoTransactions(async (one, other) => {
+      await inTwoTransactions(database.db, async (one, other) => {
         const planned = events.map((id) => plan(id, subscription));
         expect((await dispatchEvents(one, events, planned, { underWay: mine, ...WIDE })).length).toBe(3);
         const again = events.map((id) => plan(id, subscription));
@@ -517,7 +478,7 @@ describe('deliveries that are admitted while batches are under way', () => {
 
   test('E2, E14: what a relay took and did not come to hand over is there for the next', async () => {
     await deliver(await subscribe(), 3);
-    await inTwoTransactions(async (one, other) => {
+    await inTwoTransactions(database.db, async (one, other) => {
       expect((await admit(NO_NEW, batches(10), one)).together.length).toBe(3);
       expect((await admit(NO_NEW, batches(10), other)).together).toEqual([]);
     });
