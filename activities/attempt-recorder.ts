@@ -15,8 +15,8 @@ interface Waiting {
 const TOGETHER = 200;
 
 /**
- * Writes the attempts of all batches of a process down. What comes while one statement is under way goes with the next one: a
- * statement of its own for each batch would cost Postgres half as much again.
+ * Writes the attempts of all batches of a process down. What comes while one statement is under way goes with the next one: each
+ * statement is planned anew and is a transaction of its own.
  */
 export class AttemptRecorder {
   readonly #db: ForgeflowDatabase;

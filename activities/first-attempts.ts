@@ -4,7 +4,7 @@ import { endDelivery } from '../src/database/deliveries.ts';
 import { leaveToOwnWorkflow, loadBatch, type LoadedBatch, loadPayload } from '../src/database/first-attempts.ts';
 import { isConnectionFault } from '../src/database/connection.ts';
 import { DEACTIVATED_DETAIL, judgeAttempt } from '../src/domain/delivery.ts';
-import { type BatchedDelivery, type FirstAttemptsResult } from '../src/domain/first-attempts.ts';
+import type { BatchedDelivery, FirstAttemptsResult } from '../src/domain/first-attempts.ts';
 import { searchable } from '../src/domain/names-within.ts';
 import type { Outcome } from '../src/domain/outcome.ts';
 import type { OpenBatch, OpenBatches } from '../src/egress/open-batches.ts';

@@ -113,7 +113,7 @@ async function exchange(
 
 class TimedOut extends Error {}
 
-/** The end of an attempt before it is over. One for each attempt: composed abort signals are a tenth of all that one costs. */
+/** The end of an attempt before it is over: what a composed abort signal does, without what that leaves for the garbage collector. */
 class Stop {
   readonly #promise: Promise<never>;
   #reject: (reason: unknown) => void = () => undefined;

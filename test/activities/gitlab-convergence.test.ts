@@ -17,7 +17,7 @@ import {
 } from '../support/gitlab-happenings.ts';
 
 /** Takes about a quarter of a second each; many more are worth it after a change of the installer. */
-const RUNS = Number(process.env['FORGEFLOW_PROPERTY_RUNS'] ?? 8);
+const RUNS = Number(process.env['FORGEFLOW_PROPERTY_RUNS'] ?? 12);
 const DAY = 24 * 3_600_000;
 
 type World = Awaited<ReturnType<typeof startHookWorld>>;

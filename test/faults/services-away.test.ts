@@ -168,7 +168,7 @@ describe('E9: away at the end', () => {
       world.receiver.answerWith(200);
       await start(world);
       expect(exit).toBe(0);
-      expect(tookMs).toBeLessThan(GRACE_MS + 10_000);
+      expect(tookMs).toBeLessThan(GRACE_MS + 5_000);
       const next = started(await startWorkerProcess(world.variables));
       await untilAllDelivered(world, ids);
       await endsInOrder(next);

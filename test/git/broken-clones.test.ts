@@ -142,7 +142,7 @@ describe('a broken clone', () => {
   });
 
   // GIT_FLIPS=2000 for a longer run.
-  const FLIPS = Number(process.env['GIT_FLIPS'] ?? 10);
+  const FLIPS = Number(process.env['GIT_FLIPS'] ?? 15);
   test(
     `J6: a byte wrong anywhere in a pack or its index never gives another result (${FLIPS} times)`,
     { timeout: 60_000 + FLIPS * 3_000 },

@@ -11,7 +11,7 @@ import { ancestors, type History, histories } from '../support/git-histories.ts'
 import { createRepository, temporaryFolder, TEST_ENVIRONMENT, type TestRepository } from '../support/git-repository.ts';
 
 // GIT_HISTORIES=5000 GIT_HISTORIES_SEED=… for a longer run, or one again.
-const HISTORIES = Number(process.env['GIT_HISTORIES'] ?? 120);
+const HISTORIES = Number(process.env['GIT_HISTORIES'] ?? 200);
 const SEED = process.env['GIT_HISTORIES_SEED'];
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

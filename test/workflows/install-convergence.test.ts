@@ -7,7 +7,7 @@ import { happen, happenings, makePeace, type Scene, untilLateWorkIsDone } from '
 import { type InstallerEnvironment, startInstallerEnvironment } from '../support/gitlab-installer.ts';
 import { MAINTAINER } from '../support/gitlab/index.ts';
 
-const RUNS = Number(process.env['FORGEFLOW_PROPERTY_RUNS'] ?? 3);
+const RUNS = Number(process.env['FORGEFLOW_PROPERTY_RUNS'] ?? 5);
 
 let world: InstallerEnvironment;
 beforeAll(async () => {

@@ -103,7 +103,7 @@ describe('G4: a GitLab that refuses with 429 ends the run early, and the next on
   });
 
   // Who we are, two pages of the listing, of which the last is empty, and three for each.
-  test.each([1, 2, 3, 10, 28, 39])('12 repositories, refused: request %i', async (n) => {
+  test.each([1, 2, 3, 4, 10, 19, 28, 37, 39])('12 repositories, refused: request %i', async (n) => {
     const [first] = await refuseAndResume(12, atRequest(n));
     expect(world.gitlab.requests.findIndex(({ status }) => status === 429)).toBe(n - 1);
     if (n <= 2) expect(first).toMatchObject({ installed: 0, remaining: 0 });
@@ -115,7 +115,7 @@ describe('G4: a GitLab that refuses with 429 ends the run early, and the next on
     expect(second).toMatchObject({ adopted: 0 });
   });
 
-  test.each([1, 6])('G6: 12 repositories, refused: all after POST %i, whose answer is lost', async (n) => {
+  test.each([1, 6, 11])('G6: 12 repositories, refused: all after POST %i, whose answer is lost', async (n) => {
     const [first, second] = await refuseAndResume(12, afterLostPost(n));
     expect(first).toMatchObject({ failed: 1 });
     expect(second).toMatchObject({ adopted: 1 });
