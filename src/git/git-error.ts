@@ -4,9 +4,10 @@
  * - `unauthorized`: the server asks for other credentials
  * - `unreachable`: no whole answer came from the server
  * - `timeout`: the time that the caller gave is up
+ * - `git_bug`: git found a mistake of its own, and will find it again
  * - `failed`: anything else
  */
-export type GitErrorKind = 'not_found' | 'corrupt' | 'unauthorized' | 'unreachable' | 'timeout' | 'failed';
+export type GitErrorKind = 'not_found' | 'corrupt' | 'unauthorized' | 'unreachable' | 'timeout' | 'git_bug' | 'failed';
 
 /** Git could not do it. The message is one sentence, free of tokens and of credentials in URLs. */
 export class GitError extends Error {
@@ -34,6 +35,12 @@ type Sentence = [kind: GitErrorKind, message: string];
 // By what git prints in the C locale. The first that matches counts: a transfer that was cut off looks like a broken
 // pack as well, and a server that answers 401 to one like a connection that failed.
 const KNOWN: [pattern: RegExp, ...Sentence][] = [
+  // What git says of itself, then what glibc says of a failed assertion, then musl.
+  [
+    /^BUG: [\w-]+\.c:\d+: |^[\w-]+: [\w-]+\.c:\d+: .*Assertion .* failed\.$|^Assertion failed: .* \([\w-]+\.c: /m,
+    'git_bug',
+    'it died of a mistake of its own',
+  ],
   [/^fatal: remote error:/m, 'unreachable', 'the server reported an error of its own'],
   [
     /could not read (Username|Password) for|Authentication failed for|Invalid username or (password|token)/i,

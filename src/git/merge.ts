@@ -19,7 +19,9 @@ export type TrialMerge =
       conflictCount: number;
     }
   /** The branches have no commit in common; `git merge` refuses to merge them. */
-  | { clean: false; reason: 'unrelated_histories'; conflicts: []; conflictCount: 0 };
+  | { clean: false; reason: 'unrelated_histories'; conflicts: []; conflictCount: 0 }
+  /** Git dies of a mistake of its own, as it would at `git merge`; 2.39 does where a renamed link meets a submodule. */
+  | { clean: false; reason: 'git_bug'; conflicts: []; conflictCount: 0 };
 
 export const CONFLICT_LIMIT = 1000;
 
@@ -41,6 +43,9 @@ export async function trialMerge(clone: Clone, sides: Sides): Promise<TrialMerge
     await mkdir(objects);
     await writeMergeAttributes(clone, sides.base, workTree);
     return await withCommits(clone, [sides.base, sides.head], () => mergeTrees(clone, sides, { workTree, objects }));
+  } catch (error) {
+    if (!(error instanceof GitError) || error.kind !== 'git_bug') throw error;
+    return { clean: false, reason: 'git_bug', conflicts: [], conflictCount: 0 };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -143,6 +143,20 @@ describe('the trial merge', () => {
     });
   });
 
+  test('J6: what git itself dies of (2.39: a renamed link meets a submodule) is not clean, and no failure', async () => {
+    const submodule = (digit: string): Item => ({ mode: '160000', commit: digit.repeat(40) });
+    const link: Item = { mode: '120000', content: 'a' };
+    const sides = await fork(
+      { a: text(), link },
+      { a: submodule('1'), renamed: link },
+      { a: text(), link: submodule('2'), renamed: text() },
+    );
+    const dead = { reason: 'git_bug', conflicts: [], conflictCount: 0 };
+    const merge = await trialMerge(clone, sides);
+    expect(merge).toEqual({ clean: false, ...('reason' in merge && merge.reason === 'conflicts' ? merge : dead) });
+    expect((await readdir(folder.path)).filter((name) => name.startsWith('forgeflow-'))).toEqual([]);
+  });
+
   test('J6: of very many conflicts the first are named, and all counted', async () => {
     const names = Array.from({ length: CONFLICT_LIMIT + 200 }, (_, at) => `file-${String(at).padStart(5, '0')}`);
     const tree = (content: string): Tree => Object.fromEntries(names.map((name) => [name, `${name}\n${content}`]));
