@@ -139,7 +139,7 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     total: config.egressConcurrency,
     perSubscription: config.egressConcurrencyPerSubscription,
   });
-  const openBatches = new OpenBatches();
+  const openBatches = new OpenBatches({ requestsAtOnce: config.egressConcurrency });
   const gitlab = createGitlabAccess(config, (settings) =>
     createGitlabClient({
       ...settings,

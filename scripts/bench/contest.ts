@@ -5,6 +5,8 @@ export interface Contender {
   scale: number;
   /** Does this many pieces of work, from handing in the first to the end of the last. */
   run(amount: number): Promise<void>;
+  /** After that, outside of the time: waits for what is still to end, and looks whether all is as it should be. @throws Error */
+  check?(): Promise<void>;
 }
 
 export interface Rounds {
@@ -28,7 +30,10 @@ export async function contest(
   const rates = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   const begun = performance.now();
   say('warming up');
-  for (const contender of contenders) await contender.run(warmUp * contender.scale);
+  for (const contender of contenders) {
+    await contender.run(warmUp * contender.scale);
+    await contender.check?.();
+  }
   let roundMs = 0;
   for (let round = 1; round <= rounds && (round === 1 || performance.now() - begun + roundMs < budgetMs); round += 1) {
     const roundBegun = performance.now();
@@ -39,6 +44,7 @@ export async function contest(
       const startedAt = performance.now();
       await contender.run(amount * scale);
       const rate = (1000 * amount * scale) / (performance.now() - startedAt);
+      await contender.check?.();
       rates.get(name)?.push(rate);
       line.push(`${name} ${rate.toFixed(1)}/s`);
     }

@@ -69,7 +69,7 @@ export async function setDeliveryStage(variant: Variant, cleanup: Cleanup): Prom
   const dbOfWorkers = openDatabase(databaseUrl, { maxConnections: EGRESS_CONCURRENCY + 10 });
   cleanup.add(() => dbOfWorkers.destroy());
   const gate = new EgressGate({ total: EGRESS_CONCURRENCY, perSubscription: EGRESS_CONCURRENCY });
-  const openBatches = new OpenBatches();
+  const openBatches = new OpenBatches({ requestsAtOnce: EGRESS_CONCURRENCY });
   const activities = createActivities({
     db: dbOfWorkers,
     sender,

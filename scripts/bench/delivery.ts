@@ -122,7 +122,7 @@ function notes(size: { rounds: number; amount: number; expressScale: number }): 
     `values are medians of ${rounds} rounds in which all took turns; ratios are medians of the rounds' own`,
     `a round: ${amount} workflows or deliveries, ${amount * expressScale} in the express lane, ${amount * PEER_SCALE} jobs of a peer`,
     `${AT_ONCE} events or jobs are handed in at once, each by itself, ${STARTS_AT_ONCE} workflows; ${EGRESS_CONCURRENCY} requests in flight`,
-    'timed from the first handed in until all requests have come, all is written down, and all workflows or jobs have ended',
+    'timed from the first handed in until all requests have come, all is written down, and all jobs or workflows have ended, but for the few workflows of the express lane’s batches',
     'forgeflow: events are published to the outbox; the relay of the workers makes deliveries of them and starts workflows',
     'light load: a tenth of the express lane’s rate, evenly; from publishing to the request',
     'one process has clients and workers of all; the servers and the receiver have their own; all share the cores of this machine',

@@ -9,13 +9,14 @@ import {
 import type { Interest } from '../database/subscriptions.ts';
 import type { BatchedDelivery } from '../domain/first-attempts.ts';
 import { OpenBatches, type Reservation } from '../egress/open-batches.ts';
+import { MOST_EVENTS } from './dispatch-pace.ts';
 import { EXPRESS } from './start-deliveries.ts';
 import type { SubscriptionsCache } from './subscriptions-cache.ts';
 
-const BATCH = 200;
-
 export interface Dispatched {
   events: number;
+  /** How long the oldest had waited, in ms. */
+  lateMs: number;
   /** Whether more may wait. */
   isFull: boolean;
   /** Deliveries of the express lane, and whose they are. */
@@ -27,19 +28,20 @@ export interface Dispatched {
 }
 
 /**
- * Takes a batch of events and writes their deliveries: all of it is committed, or none. Deliveries of the express lane go out with
+ * Takes a batch of events, the oldest, and writes their deliveries: all of it is committed, or none. Deliveries of the express lane go out with
  * open batches, where these have places.
  */
 export async function dispatchBatch(
   db: ForgeflowDatabase,
   subscriptions: SubscriptionsCache,
   openBatches = new OpenBatches(),
+  limit = MOST_EVENTS,
 ): Promise<Dispatched> {
   const kept: { places?: Reservation } = {};
   try {
     const { events, planned, written, version } = await db.transaction().execute(async (transaction) => {
       const withPayloads = openBatches.free > 0;
-      const events = await takeUndispatchedEvents(transaction, BATCH, { withPayloads });
+      const events = await takeUndispatchedEvents(transaction, limit, { withPayloads });
       if (events.length === 0) return { events, planned: [], written: [], version: '0' };
       const { matcher, version } = await subscriptions.current(transaction);
       const planned = events.flatMap((event) =>
@@ -58,7 +60,8 @@ export async function dispatchBatch(
     const express = planned.filter(isExpress).map(({ subscription }) => subscription);
     return {
       events: events.length,
-      isFull: events.length === BATCH,
+      lateMs: events[0]?.lateMs ?? 0,
+      isFull: events.length === limit,
       express: { deliveries: express.length, subscriptions: [...new Set(express)] },
       handed: handed.length,
       waiting: written.length - handed.length,

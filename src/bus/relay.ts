@@ -5,6 +5,7 @@ import type { OpenBatches } from '../egress/open-batches.ts';
 import type { Logger } from '../logging.ts';
 import { type ControlOptions, createControl } from './control.ts';
 import { dispatchBatch } from './dispatch-events.ts';
+import { DispatchPace } from './dispatch-pace.ts';
 import { publishHealth } from './health.ts';
 import { Outage } from './outage.ts';
 import { readJobEvent } from './read-job-events.ts';
@@ -68,13 +69,16 @@ export function startRelay(options: RelayOptions): Relay {
   let waiting = 0;
 
   const starts = { db, temporal, logger, expressBacklog: options.expressBacklog, openBatches };
+  const pace = new DispatchPace(openBatches);
   const standby = new StandbyBatches({ temporal, openBatches, logger });
   const loop = (name: string, work: WorkLoopOptions['work']) => startWorkLoop({ name, work, outage });
 
   const starting = loop('starting deliveries', async () => {
     const known = waiting;
     waiting = 0;
-    const { started, batches, crowded } = await startDeliveries(starts, known);
+    const looked = pace.looking();
+    const { started, batches, crowded, isShort } = await startDeliveries(starts, known);
+    looked(isShort);
     if (crowded) waiting = Infinity;
     crowdedMs = started > 0 ? CROWDED_MS.first : Math.min(crowdedMs * 2, CROWDED_MS.longest);
     if (crowded) return crowdedMs;
@@ -83,7 +87,9 @@ export function startRelay(options: RelayOptions): Relay {
     return 0;
   });
   const dispatching = loop('dispatching events', async () => {
-    const { events, isFull, express, handed, waiting: left } = await dispatchBatch(db, subscriptions, openBatches);
+    const dispatched = await dispatchBatch(db, subscriptions, openBatches, await pace.next());
+    pace.dispatched(dispatched);
+    const { events, isFull, express, handed, waiting: left } = dispatched;
     if (events === 0) return intervals.poll;
     waiting += left;
     if (left > 0) starting.wake();

@@ -60,13 +60,14 @@ interface Telling {
  * Tells workflows of the deliveries that wait to go on, by starting or waking them; those of the express lane go out with open
  * batches first, as far as these have places.
  * @param waiting how many there are, as far as is known
- * @returns how many deliveries, how many batches were started for some of them, and whether more wait for places that others have
+ * @returns how many deliveries, how many batches were started for some of them, whether more wait for places that others have, and
+ * whether these are places in batches that are under way
  * @throws what Temporal threw; those that could not be told wait again
  */
 export async function startDeliveries(
   dependencies: StartDependencies,
   waiting = 0,
-): Promise<{ started: number; batches: number; crowded: boolean }> {
+): Promise<{ started: number; batches: number; crowded: boolean; isShort: boolean }> {
   const { db, temporal, expressBacklog, openBatches } = dependencies;
   // Not all places without need: events that are just being dispatched want some too.
   const places = openBatches.reserve(Math.max(Math.min(waiting, openBatches.free), Math.ceil(openBatches.free / 2)));
@@ -92,7 +93,8 @@ export async function startDeliveries(
     await tellAll(dependencies, tellings);
     const started = [...handings, ...tellings].flatMap(({ deliveryIds }) => deliveryIds).length;
     const left = places.slots.reduce((sum, slot) => sum + slot.places, -added.flatMap(idsOf).length);
-    return { started, batches: begun.length, crowded: crowded || (added.length > 0 && left === 0) };
+    const isShort = underWay.size > 0 ? added.length > 0 && left === 0 : batches === 0 && crowded;
+    return { started, batches: begun.length, crowded: crowded || isShort, isShort };
   } finally {
     places.release();
   }

@@ -96,6 +96,8 @@ export interface UndispatchedEvent {
   topic: string;
   /** Null where it is large, or not asked for. */
   payload: string | null;
+  /** How long ago it was published. */
+  lateMs: number;
 }
 
 /** The oldest events that nobody has dispatched, or is about to: they are this transaction's. */
@@ -113,6 +115,7 @@ export async function takeUndispatchedEvents(
       sql<
         string | null
       >`case when octet_length(payload) <= ${withPayloads ? SMALL_PAYLOAD : -1}::int then payload end`.as('payload'),
+      sql<number>`(1000 * extract(epoch from now() - created_at))::float8`.as('lateMs'),
     ])
     .where('dispatched_at', 'is', null)
     .orderBy('created_at')

@@ -1,4 +1,6 @@
 import { type BatchedDelivery, BATCH_SIZE } from '../domain/first-attempts.ts';
+import { Flow } from './flow.ts';
+import { InHand } from './in-hand.ts';
 
 /** Deliveries that come while a batch is under way. */
 export interface Handed {
@@ -35,10 +37,8 @@ interface Entry {
   id: string;
   free: number;
   reserved: number;
-  /** Deliveries in hand. */
-  taken: number;
-  /** Since when that has not changed, by the clock of the process, in ms. */
-  movedAt: number;
+  inHand: InHand;
+  /** By the clock of the process, in ms. */
   endsAt: number;
   isClosing: boolean;
   take: (handed: Handed) => void;
@@ -51,12 +51,25 @@ const OPEN_FOR_MS = 3_000;
 const ENDING_MS = 500;
 /** A batch ends when it had nothing in hand for so long: it would only be waited for. */
 const IDLE_MS = 100;
-/** Batches that are open at once, as many as one busy subscription can use: with these, who finds no place waits for one. */
-const MOST_OPEN = 10;
-/** But for those in which nothing has moved for so long: whoever does not answer is not to keep the others. */
+/** Not counting places whose delivery has been in hand for so long: whoever does not answer is not to keep the others. */
 const STUCK_MS = 250;
 /** A batch that was started and has not opened by then, in ms, is another process'. */
 const EXPECTED_WITHIN_MS = 1_000;
+/** In a batch that has just opened, the first deliveries are over about by then, in ms. */
+const OPENING_MS = 50;
+/** So many places that come free in a second are worth waiting for one. */
+const MANY_PLACES = 500;
+
+export interface OpenBatchesOptions {
+  /** Requests that this process makes at once, to all receivers. */
+  requestsAtOnce?: number;
+}
+
+/**
+ * Batches that are open at once. Some places are for deliveries that wait for their turn, or whose attempt is being written down;
+ * with more of them nothing gets faster, and each batch costs a workflow.
+ */
+const batchesFor = (requestsAtOnce: number): number => 4 + Math.ceil(requestsAtOnce / BATCH_SIZE);
 
 /**
  * Where the relay of a process and its batches meet. A delivery that comes while a batch is under way goes out with it at once,
@@ -70,8 +83,16 @@ export class OpenBatches {
   readonly #expected = new Map<string, { free: number }>();
   /** Those who wait for places. */
   readonly #waiting = new Set<() => void>();
-  #hasOpened = false;
+  readonly #most: number;
+  /** Places that come free. */
+  readonly #freed = new Flow();
+  /** When a batch opened last. */
+  #openedAt = -Infinity;
   #isClosed = false;
+
+  constructor({ requestsAtOnce = 0 }: OpenBatchesOptions = {}) {
+    this.#most = batchesFor(requestsAtOnce);
+  }
 
   /**
    * @param taken how many deliveries it begins with
@@ -83,20 +104,20 @@ export class OpenBatches {
       id,
       free: BATCH_SIZE - taken,
       reserved: 0,
-      taken,
-      movedAt: now,
+      inHand: new InHand(),
       endsAt: now + OPEN_FOR_MS,
       isClosing: this.#isClosed,
       take,
       closed: () => undefined,
     };
+    entry.inHand.take(taken);
     const closed = new Promise<void>((resolve) => (entry.closed = resolve));
     const close = (): void => {
       entry.isClosing = true;
       this.#settle(entry);
     };
     const idle = setTimeout(() => {
-      if (entry.taken <= 0) close();
+      if (entry.inHand.count <= 0) close();
     }, IDLE_MS);
     const end = setTimeout(close, OPEN_FOR_MS);
     void closed.then(() => {
@@ -105,12 +126,12 @@ export class OpenBatches {
     });
     const leave = (places: number): void => {
       entry.free += places;
-      entry.taken -= places;
-      entry.movedAt = performance.now();
-      if (entry.taken <= 0 && !entry.isClosing) idle.refresh();
+      entry.inHand.leave(places);
+      this.#freed.pass(places);
+      if (entry.inHand.count <= 0 && !entry.isClosing) idle.refresh();
       for (const look of this.#waiting) look();
     };
-    this.#hasOpened = true;
+    this.#openedAt = now;
     this.#expected.delete(id);
     this.#open.add(entry);
     this.#settle(entry);
@@ -137,8 +158,7 @@ export class OpenBatches {
         if (place === undefined) return;
         place.left -= handed.deliveries.length;
         place.entry.reserved -= handed.deliveries.length;
-        place.entry.taken += handed.deliveries.length;
-        place.entry.movedAt = performance.now();
+        place.entry.inHand.take(handed.deliveries.length);
         place.entry.take(handed);
       },
       release: () => {
@@ -164,13 +184,20 @@ export class OpenBatches {
 
   /** Whether batches open in this process at all: its workers may have other work. */
   get hasOpened(): boolean {
-    return this.#hasOpened;
+    return this.#openedAt !== -Infinity;
+  }
+
+  /** Whether places come free all the time, or will in a moment. */
+  get isMoving(): boolean {
+    const isOpening = this.#expected.size > 0 || performance.now() - this.#openedAt < OPENING_MS;
+    return isOpening || this.#freed.perSecond >= MANY_PLACES;
   }
 
   /** How many more are to be begun, at most. */
   get room(): number {
-    const moving = this.#lasting().filter(({ free, movedAt }) => free > 0 || performance.now() - movedAt < STUCK_MS);
-    return Math.max(MOST_OPEN - moving.length - this.#expected.size, 0);
+    const places = this.#lasting().map(({ free, inHand }) => free + inHand.count - inHand.longerThan(STUCK_MS));
+    const used = Math.ceil(places.reduce((sum, count) => sum + count, 0) / BATCH_SIZE);
+    return Math.max(this.#most - used - this.#expected.size, 0);
   }
 
   /** A batch with so many deliveries was started here. */

@@ -258,7 +258,13 @@ describe('a batch that is dispatched while others are under way', () => {
     for (const topic of ['a', 'b.1', 'b.2', 'c']) await publishOne(topic);
     open(50);
     const { express, ...counts } = await dispatchWithThem();
-    expect(counts).toEqual({ events: 4, isFull: false, handed: 4 + 2, waiting: 1 + 4 + 1 });
+    expect(counts).toEqual({
+      events: 4,
+      lateMs: expect.any(Number) as number,
+      isFull: false,
+      handed: 4 + 2,
+      waiting: 1 + 4 + 1,
+    });
     expect(express.deliveries).toBe(4 + 2 + 1);
     expect(express.subscriptions.map(({ name }) => name).toSorted()).toEqual(['express', 'failing', 'few']);
   });
@@ -268,12 +274,24 @@ describe('a batch that is dispatched while others are under way', () => {
     const batch = open(50);
     expect(await dispatchWithThem()).toEqual({
       events: 0,
+      lateMs: 0,
       isFull: false,
       express: { deliveries: 0, subscriptions: [] },
       handed: 0,
       waiting: 0,
     });
     expect([openBatches.free, batch.handed]).toEqual([50, []]);
+  });
+
+  test('E14: takes no more events than it is told to, and says how long the oldest has waited', async () => {
+    await subscribeTo('one', ['>']);
+    open(50);
+    for (const topic of ['a', 'b', 'c']) await publishOne(topic);
+    await sql`update events set created_at = now() - interval '40 days' where topic = 'b'`.execute(database.db);
+    const first = await dispatchBatch(database.db, cache, openBatches, 2);
+    expect(first).toMatchObject({ events: 2, isFull: true, handed: 2 });
+    expect(first.lateMs).toBeGreaterThanOrEqual(40 * 86_400_000);
+    expect(await dispatchBatch(database.db, cache, openBatches, 2)).toMatchObject({ events: 1, isFull: false });
   });
 
   test('E14: places that were not used are free afterwards', async () => {

@@ -262,7 +262,12 @@ describe('open batches', () => {
     await enlarge(ids[1]!);
     const openBatches = new OpenBatches();
     const { id, handed } = open(openBatches, 60);
-    expect(await startDeliveries({ ...parts(), openBatches }, 3)).toEqual({ started: 3, batches: 0, crowded: false });
+    expect(await startDeliveries({ ...parts(), openBatches }, 3)).toEqual({
+      started: 3,
+      batches: 0,
+      crowded: false,
+      isShort: false,
+    });
     expect(handed).toEqual([await loadBatch(db, id, ids)]);
     expect(handed[0]!.deliveries.map(({ topic, number }) => [topic, number])).toEqual(ids.map(() => [name, 1]));
     expect(idsOf(handed).toSorted()).toEqual(ids.toSorted());
@@ -329,10 +334,28 @@ describe('open batches', () => {
     const openBatches = new OpenBatches();
     while (openBatches.room > 0) openBatches.expect(randomUUID(), 0);
     const dependencies = { ...parts(), openBatches };
-    expect(await startDeliveries(dependencies, 2)).toEqual({ started: 0, batches: 0, crowded: true });
+    expect(await startDeliveries(dependencies, 2)).toEqual({
+      started: 0,
+      batches: 0,
+      crowded: true,
+      isShort: true,
+    });
     for (const id of ids) expect(await startedAt(id)).toBeNull();
     open(openBatches, 10);
     expect(await startDeliveries(dependencies, 2)).toMatchObject({ started: 2, batches: 0 });
+    openBatches.close();
+  });
+
+  test.each([
+    ['not all', 3, 5, false],
+    ['all', 3, 3, true],
+    ['too few', 5, 3, true],
+  ])('E14: it says so where more may wait: %s places were used', async (_what, count, places, isShort) => {
+    await waitingExpress(count);
+    const openBatches = new OpenBatches();
+    open(openBatches, places);
+    const started = Math.min(count, places);
+    expect(await startDeliveries({ ...parts(), openBatches }, Infinity)).toMatchObject({ started, isShort });
     openBatches.close();
   });
 
@@ -401,7 +424,12 @@ describe('open batches', () => {
     const openBatches = new OpenBatches();
     const { handed } = open(openBatches, 60);
     const dependencies = { ...parts(), openBatches };
-    expect(await startDeliveries(dependencies, Infinity)).toEqual({ started: 0, batches: 0, crowded: false });
+    expect(await startDeliveries(dependencies, Infinity)).toEqual({
+      started: 0,
+      batches: 0,
+      crowded: false,
+      isShort: false,
+    });
     expect([openBatches.free, handed]).toEqual([60, []]);
     openBatches.close();
   });
