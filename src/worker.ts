@@ -125,7 +125,9 @@ export interface WorkerParts extends Omit<WorkerProcessOptions, 'servesMetrics'>
 }
 
 /** How long the workers wait for the relay before they end too: while Temporal is away it takes ten seconds and more. */
-const RELAY_ENDS_WITHIN_MS = 3_000;
+const RELAY_ENDS_WITHIN_MS = 1_000;
+/** After the last answer of a receiver, to write down what came of it. */
+const WRITING_DOWN_MS = 5_000;
 
 /** Workers and relay on connections that are there, and are left open at the end. */
 export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorkers> {
@@ -178,7 +180,8 @@ export async function assembleWorkers(parts: WorkerParts): Promise<RunningWorker
     egressConcurrency: config.egressConcurrency,
     gitConcurrency: config.gitConcurrency,
     checksConcurrency: config.checksConcurrency,
-    graceMs: graceMs ?? config.deliveryTimeoutMs + 5_000,
+    // The time that the relay takes counts into it: whoever sent the signal counts from that.
+    graceMs: graceMs ?? config.deliveryTimeoutMs + WRITING_DOWN_MS - RELAY_ENDS_WITHIN_MS,
     workflows,
   });
   const running = runWorkers(workers);

@@ -5,8 +5,8 @@ import type { Contender } from './contest.ts';
 import type { DeliveryStage } from './delivery-stage.ts';
 import { PAYLOAD } from './http-job.ts';
 
-/** Its rounds are as long as the others' with so many times the events of the workflow lane. */
-const SCALE = 40;
+/** With so many times the events of the workflow lane, its rounds are about as long. */
+const SCALE = 60;
 
 /**
  * Events published to one healthy subscription of the express lane, until all has come and is written down. Its batches, a few, are
