@@ -4,7 +4,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 /** Tests of rules, which touch nothing outside themselves. */
 const RULES = ['test/{domain,coverage,secrets}/**/*.test.ts'];
 /** Tests of one room of the house at a time, on Postgres, git or HTTP, but without Temporal's workers. */
-const ROOMS = ['test/{activities,cache,checks,database,deployment,egress,git,gitlab,ingress,metrics}/**/*.test.ts'];
+const ROOMS = ['test/{activities,bus,cache,checks,database,deployment,egress,git,gitlab,ingress,metrics}/**/*.test.ts'];
 /** Tests of all of it together, in this process. */
 const WHOLE = ['test/{cli,client,temporal,workflows}/**/*.test.ts'];
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };

@@ -5,15 +5,15 @@ import {
   dispatchEvents,
   insertEvent,
   insertEventFor,
-  type PlannedDelivery,
   readEventBacklog,
   readSince,
   takeUndispatchedEvents,
 } from '../../src/database/events.ts';
 import { deleteSubscription, insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
 import type { SubscriptionState } from '../../src/domain/subscription.ts';
+import { untilBlocked } from '../support/batches.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
-import { eventually } from '../support/eventually.ts';
+import { planDelivery as plan } from '../support/waiting-deliveries.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -47,23 +47,8 @@ async function subscribe(state: SubscriptionState = 'active'): Promise<{ id: str
   return { id, name };
 }
 
-const plan = (eventId: string, subscriptionId: string): PlannedDelivery => ({
-  id: randomUUID(),
-  eventId,
-  subscriptionId,
-});
 const events = () => database.db.selectFrom('events').selectAll().orderBy('created_at').execute();
 const deliveries = () => database.db.selectFrom('deliveries').selectAll().execute();
-
-/** Until a statement of somebody's waits for somebody else's transaction. */
-async function untilSomeoneWaits(): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await sql`
-      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-    `.execute(database.db);
-    expect(rows.length).toBe(1);
-  });
-}
 
 describe('insertEvent', () => {
   test('E2: an id that is known changes nothing and says so', async () => {
@@ -231,7 +216,7 @@ describe('dispatchEvents', () => {
     const deleting = await db.startTransaction().execute();
     await deleteSubscription(deleting, doomed.name);
     const dispatching = dispatchEvents(db, [event], [plan(event, doomed.id), plan(event, other.id)]);
-    await untilSomeoneWaits();
+    await untilBlocked(db);
     await deleting[end]().execute();
     expect((await dispatching).length).toBe(1 + count);
     expect((await deliveries()).length).toBe(1 + count);
@@ -243,7 +228,7 @@ describe('dispatchEvents', () => {
     const dispatching = await db.startTransaction().execute();
     await dispatchEvents(dispatching, [event], [plan(event, subscription.id)]);
     const deleting = deleteSubscription(db, subscription.name);
-    await untilSomeoneWaits();
+    await untilBlocked(db);
     await dispatching.commit().execute();
     expect(await deleting).toBe(true);
     expect(await deliveries()).toEqual([]); // they went with it
@@ -292,7 +277,7 @@ describe('insertEventFor', () => {
     const deleting = await db.startTransaction().execute();
     await deleteSubscription(deleting, subscription.name);
     const storing = insertEventFor(db, event(), { id: randomUUID(), subscriptionId: subscription.id });
-    await untilSomeoneWaits();
+    await untilBlocked(db);
     await deleting.commit().execute();
     expect(await storing).toBe(false);
     expect(await deliveries()).toEqual([]);

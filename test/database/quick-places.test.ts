@@ -11,10 +11,15 @@ import {
   takeUndispatchedEvents,
 } from '../../src/database/events.ts';
 import type { DeliveryTable, SubscriptionTable } from '../../src/database/tables.ts';
+import { untilBlocked } from '../support/batches.ts';
 import { cloneDatabase, type TestDatabase } from '../support/database.ts';
-import { eventually } from '../support/eventually.ts';
 import { deliveryRow } from '../support/records.ts';
-import { insertActiveSubscription, insertWaitingDeliveries, inTwoTransactions } from '../support/waiting-deliveries.ts';
+import {
+  insertActiveSubscription,
+  insertWaitingDeliveries,
+  inTwoTransactions,
+  planDelivery as plan,
+} from '../support/waiting-deliveries.ts';
 
 const MINUTE = 60_000;
 
@@ -48,12 +53,6 @@ async function publish(count: number): Promise<string[]> {
   return events.map(({ id }) => id);
 }
 
-const plan = (eventId: string, subscriptionId: string): PlannedDelivery => ({
-  id: randomUUID(),
-  eventId,
-  subscriptionId,
-});
-
 /** So many places in each of some batches. */
 const batches = (...places: number[]): BatchPlaces[] => places.map((each) => ({ batchId: randomUUID(), places: each }));
 const carriers = (underWay: BatchPlaces[]) => underWay.flatMap(({ batchId, places }) => fill(places, batchId));
@@ -78,16 +77,6 @@ function batchesOf(planned: PlannedDelivery[], written: { id: string; batchId: s
 
 const deliveries = () => database.db.selectFrom('deliveries').selectAll().execute();
 const undispatched = async () => (await takeUndispatchedEvents(database.db, 1_000)).map(({ id }) => id);
-
-/** Until a statement of somebody's waits for somebody else's transaction. */
-async function untilSomeoneWaits(): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await sql`
-      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-    `.execute(database.db);
-    expect(rows.length).toBe(1);
-  });
-}
 
 describe('events that are dispatched while batches are under way', () => {
   test('E14: deliveries get places in their order, of each batch as many as it has, and the rest waits', async () => {
@@ -281,7 +270,7 @@ describe('events that are dispatched while batches are under way', () => {
         expect((await dispatchEvents(one, events, planned, { underWay: mine, ...WIDE })).length).toBe(3);
         const again = events.map((id) => plan(id, subscription));
         const dispatching = dispatchEvents(other, events, again, { underWay: theirs, ...WIDE });
-        await untilSomeoneWaits();
+        await untilBlocked(database.db);
         await one[end]().execute();
         expect((await dispatching).length).toBe(count);
         await other.commit().execute();

@@ -209,3 +209,36 @@ describe('batches that are begun', () => {
     batches.close();
   });
 });
+
+describe('places come free', () => {
+  test('E14: soon where a batch is to open, or has just opened; and for a while where many did', async () => {
+    const batches = new OpenBatches();
+    expect(batches.isMoving).toBe(false);
+    batches.expect('one', 100);
+    expect(batches.isMoving).toBe(true);
+    const batch = open(batches, 'one', { taken: 100 });
+    expect(batches.isMoving).toBe(true);
+    await sleep(80);
+    expect(batches.isMoving).toBe(false);
+    batch.leave(60);
+    expect(batches.isMoving).toBe(true);
+    await sleep(250);
+    expect(batches.isMoving).toBe(false);
+    batches.close();
+  });
+
+  test('E14 E12: not where few do: receivers are slow, and others must not wait for them', async () => {
+    const batches = new OpenBatches();
+    const batch = open(batches, 'one', { taken: 100 });
+    await sleep(80);
+    batch.leave(20);
+    expect(batches.isMoving).toBe(false);
+    batches.close();
+  });
+
+  test('E14: the more requests are made at once, the more batches there is room for', () => {
+    const rooms = [10, 100, 1_000].map((requestsAtOnce) => new OpenBatches({ requestsAtOnce }).room);
+    expect(rooms).toEqual(rooms.toSorted((one, other) => one - other));
+    expect(rooms[2]).toBeGreaterThan(10); // one has a hundred places
+  });
+});

@@ -2,14 +2,21 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** The longest first. A file that is not here takes less than half a minute. */
 const LONGEST = [
-  'faults/bus-chaos',
-  'faults/install-killed',
   'faults/services-away',
-  'git/merge-property',
-  'workflows/install-rate-limit',
   'cli/commands',
-  'git/broken-clones',
+  'faults/install-killed',
+  'faults/bus-chaos',
+  'workflows/gitlab-events-to-jobs',
+  'workflows/install-rate-limit',
+  'cli/dev',
+  'faults/commit-killed',
+  'git/merge-property',
   'cli/gitlab',
+  'git/broken-clones',
+  'workflows/track-repository',
+  'git/clones',
+  'activities/checks',
+  'client/repositories',
 ];
 
 /**

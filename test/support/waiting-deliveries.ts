@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ControlledTransaction, type Insertable, sql, type Updateable } from 'kysely';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
+import type { PlannedDelivery } from '../../src/database/events.ts';
 import { insertSubscription, updateSubscription } from '../../src/database/subscriptions.ts';
 import type { DeliveryTable, SubscriptionTable, Tables } from '../../src/database/tables.ts';
 
@@ -18,6 +19,11 @@ export async function insertActiveSubscription(
   await insertSubscription(db, { id, name, url, patterns: ['>'], headersSealed: sealed, secretSealed: sealed });
   await updateSubscription(db, name, { last_success_at: new Date(), ...books });
   return id;
+}
+
+/** One that is to be written when its event is dispatched. */
+export function planDelivery(eventId: string, subscriptionId: string): PlannedDelivery {
+  return { id: randomUUID(), eventId, subscriptionId };
 }
 
 /** Deliveries that wait, unless it is told otherwise, the oldest first, all in one statement. @returns their ids */
