@@ -37,7 +37,7 @@ interface Size {
   latency: { forMs: number; rounds: number };
 }
 
-const FULL: Size = { warmUp: 60, rounds: 9, amount: 120, budgetMs: Infinity, latency: { forMs: 15_000, rounds: 4 } };
+const FULL: Size = { warmUp: 120, rounds: 9, amount: 120, budgetMs: Infinity, latency: { forMs: 15_000, rounds: 4 } };
 // Of the minute, some seconds go into starting and stopping.
 const QUICK: Size = { warmUp: 10, rounds: 3, amount: 30, budgetMs: 22_000, latency: { forMs: 4_000, rounds: 1 } };
 

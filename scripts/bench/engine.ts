@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
-import pLimit from 'p-limit';
 import type { AttemptRequest } from '../../activities/delivery-attempts.ts';
 import type { Activities } from '../../activities/index.ts';
 import type { Logger } from '../../src/logging.ts';
 import { registerSearchAttributes } from '../../src/temporal/search-attributes.ts';
 import { FORGEFLOW_QUEUE, TASK_QUEUES } from '../../src/temporal/task-queues.ts';
 import { createWorkers, installRuntime, runWorkers } from '../../src/temporal/worker.ts';
+import { timesAtOnce } from './at-once.ts';
 import type { BareActivities, bareWorkflow } from './bare-workflow.ts';
 import { bundleWorkflows } from './bundle.ts';
 import type { Cleanup } from './cleanup.ts';
@@ -93,7 +93,6 @@ export function bareEngine(
     name,
     scale: 1,
     async run(amount) {
-      const limit = pLimit(startsAtOnce);
       const before = await completedWorkflows(client);
       noOps.made = 0;
       const start = () =>
@@ -102,7 +101,7 @@ export function bareEngine(
           workflowId: `${name}/${(started += 1)}`,
           requestEagerStart: eager,
         });
-      await Promise.all(Array.from({ length: amount }, () => limit(start)));
+      await timesAtOnce(amount, startsAtOnce, start);
       while (noOps.made < amount) await sleep(5);
       await untilCompleted(client, before + amount);
     },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import pLimit from 'p-limit';
+import { timesAtOnce } from './at-once.ts';
 import type { Contender } from './contest.ts';
 import type { DeliveryStage } from './delivery-stage.ts';
 import { PAYLOAD } from './http-job.ts';
@@ -21,10 +21,9 @@ export function expressLane(
     name: 'forgeflow express lane',
     scale: SCALE,
     async run(amount) {
-      const limit = pLimit(publishesAtOnce);
       await receivers.reset();
       const publishOne = () => forgeflow.publish({ topic, data: PAYLOAD, json: true });
-      await Promise.all(Array.from({ length: amount }, () => limit(publishOne)));
+      await timesAtOnce(amount, publishesAtOnce, publishOne);
       await receivers.received(amount);
       await untilNone(async () => {
         const { rows } = await sql<{ count: number }>`

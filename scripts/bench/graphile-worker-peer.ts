@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pLimit from 'p-limit';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import type { Logger } from '../../src/logging.ts';
+import { timesAtOnce } from './at-once.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { Contender } from './contest.ts';
 import { type GraphileJobs, openGraphileJobs } from './graphile-worker-jobs.ts';
@@ -68,9 +68,8 @@ function jobContender(name: string, jobs: GraphileJobs<HttpJob>, enqueuesAtOnce:
     name,
     scale: PEER_SCALE,
     async run(amount) {
-      const limit = pLimit(enqueuesAtOnce);
       completed = 0;
-      await Promise.all(Array.from({ length: amount }, () => limit(() => jobs.add(newHttpJob()))));
+      await timesAtOnce(amount, enqueuesAtOnce, () => jobs.add(newHttpJob()));
       while (completed < amount) await sleep(5);
       if (failed !== null && failed !== undefined) throw new Error(`a job of ${name} failed`, { cause: failed });
     },

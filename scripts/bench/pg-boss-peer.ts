@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import PgBoss from 'pg-boss';
+import { timesAtOnce } from './at-once.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { Contender } from './contest.ts';
 import { PEER_SCALE, type PeerOptions } from './graphile-worker-peer.ts';
@@ -28,8 +29,7 @@ export async function pgBoss(
     name: 'pg-boss',
     scale: PEER_SCALE,
     async run(amount) {
-      const limit = pLimit(enqueuesAtOnce);
-      await Promise.all(Array.from({ length: amount }, () => limit(() => boss.send(QUEUE, newHttpJob()))));
+      await timesAtOnce(amount, enqueuesAtOnce, () => boss.send(QUEUE, newHttpJob()));
       while ((await boss.getQueueSize(QUEUE, { before: 'completed' })) > 0) await sleep(20);
     },
   };

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import pLimit from 'p-limit';
 import { publish } from '../../src/bus/outbox.ts';
 import type { ForgeflowDatabase } from '../../src/database/connection.ts';
 import { deliveryWorkflowId } from '../../src/domain/delivery.ts';
+import { timesAtOnce } from './at-once.ts';
 import type { Contender } from './contest.ts';
 import { completedWorkflows, type Engine, untilCompleted } from './engine.ts';
 import { PAYLOAD, TOPIC } from './http-job.ts';
@@ -30,13 +30,12 @@ export function workflowLane(variant: Variant, { db, engine, receivers, starts, 
     scale: 1,
     async run(amount) {
       starts.variant = variant;
-      const limit = pLimit(publishesAtOnce);
       const before = await completedWorkflows(engine.client);
       await receivers.reset();
       const publishOne = async () => {
         lastEventId = (await publish(db, { topic: TOPIC, data: PAYLOAD, json: true })).eventId;
       };
-      await Promise.all(Array.from({ length: amount }, () => limit(publishOne)));
+      await timesAtOnce(amount, publishesAtOnce, publishOne);
       await receivers.received(amount);
       await untilCompleted(engine.client, before + amount);
     },
