@@ -187,9 +187,9 @@ export class OpenBatches {
     return this.#openedAt !== -Infinity;
   }
 
-  /** Whether places come free all the time, or will in a moment. */
+  /** Whether places of this process come free all the time, or will in a moment. */
   get isMoving(): boolean {
-    const isOpening = this.#expected.size > 0 || performance.now() - this.#openedAt < OPENING_MS;
+    const isOpening = performance.now() - this.#openedAt < OPENING_MS || (this.hasOpened && this.#expected.size > 0);
     return isOpening || this.#freed.perSecond >= MANY_PLACES;
   }
 

@@ -214,10 +214,13 @@ describe('places come free', () => {
   test('E14: soon where a batch is to open, or has just opened; and for a while where many did', async () => {
     const batches = new OpenBatches();
     expect(batches.isMoving).toBe(false);
-    batches.expect('one', 100);
-    expect(batches.isMoving).toBe(true);
     const batch = open(batches, 'one', { taken: 100 });
     expect(batches.isMoving).toBe(true);
+    await sleep(80);
+    expect(batches.isMoving).toBe(false);
+    batches.expect('two', 100);
+    expect(batches.isMoving).toBe(true);
+    open(batches, 'two', { taken: 100 });
     await sleep(80);
     expect(batches.isMoving).toBe(false);
     batch.leave(60);
@@ -225,6 +228,12 @@ describe('places come free', () => {
     await sleep(250);
     expect(batches.isMoving).toBe(false);
     batches.close();
+  });
+
+  test('E14: not where the batches that are begun here have never opened here: other processes make the attempts', () => {
+    const batches = new OpenBatches();
+    batches.expect('elsewhere', 0);
+    expect(batches.isMoving).toBe(false);
   });
 
   test('E14 E12: not where few do: receivers are slow, and others must not wait for them', async () => {
