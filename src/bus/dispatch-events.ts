@@ -28,8 +28,9 @@ export interface Dispatched {
 }
 
 /**
- * Takes a batch of events, the oldest, and writes their deliveries: all of it is committed, or none. Deliveries of the express lane go out with
- * open batches, where these have places.
+ * Takes the oldest events and writes their deliveries: all of it is committed, or none. Deliveries of the express lane go out
+ * with open batches, where these have places.
+ * @param limit of the events
  */
 export async function dispatchBatch(
   db: ForgeflowDatabase,
